@@ -1,0 +1,1 @@
+//! The canonical bytes of the state machine: commands, responses, snapshots.

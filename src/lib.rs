@@ -1,0 +1,8 @@
+//! dkv: a replicated key-value store whose consensus code is model-checked as it ships.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod codec;
+pub mod kv;
+pub mod raft;

@@ -1,0 +1,2 @@
+//! The `dkv` command.
+fn main() {}

@@ -1,0 +1,3 @@
+module dkv/ports
+
+go 1.19
