@@ -3,6 +3,10 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod cli;
+pub mod cluster;
 pub mod codec;
 pub mod kv;
 pub mod raft;
+pub mod replica;

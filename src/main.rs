@@ -1,2 +1,7 @@
 //! The `dkv` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dkv::cli::run()
+}

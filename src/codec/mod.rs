@@ -34,6 +34,8 @@ use core::fmt;
 use crate::raft::types::{Bytes, EntryId, Index, NodeId, RequestId, Term};
 
 pub mod kv;
+pub mod packet;
+pub mod raft;
 
 /// Why bytes were refused. The reader that returned it must not be used further; the value under
 /// construction is lost and nothing else has changed.

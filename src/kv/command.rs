@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Bound;
 
+use super::key::Key;
 use crate::raft::types::Bytes;
 
 /// A point in the history of the store. It grows by one with every command that changed a key and
@@ -145,8 +146,10 @@ impl<B> Put<B> {
 pub trait Blob {
     /// The bytes.
     fn as_slice(&self) -> &[u8];
-    /// The bytes to keep: shared if they already are, else a copy.
-    fn to_shared(&self) -> Bytes;
+    /// The bytes to keep as a value: shared if they already are, else a copy.
+    fn to_value(&self) -> Bytes;
+    /// The bytes to keep as a key.
+    fn to_key(&self) -> Key;
 }
 
 impl Blob for Bytes {
@@ -154,8 +157,12 @@ impl Blob for Bytes {
         self
     }
 
-    fn to_shared(&self) -> Bytes {
+    fn to_value(&self) -> Bytes {
         self.clone()
+    }
+
+    fn to_key(&self) -> Key {
+        Key::from(self)
     }
 }
 
@@ -164,8 +171,12 @@ impl Blob for &[u8] {
         self
     }
 
-    fn to_shared(&self) -> Bytes {
+    fn to_value(&self) -> Bytes {
         Bytes::from(*self)
+    }
+
+    fn to_key(&self) -> Key {
+        Key::from(*self)
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::command::{ClientId, LeaseId, Revision};
+use super::key::Key;
 use crate::raft::types::Bytes;
 
 /// A key as the store holds it.
@@ -23,11 +24,28 @@ pub struct Record {
     pub lease: LeaseId,
 }
 
+impl Record {
+    /// The record of a key that comes into being at `revision`.
+    #[must_use]
+    pub fn created(value: Bytes, lease: LeaseId, revision: Revision) -> Record {
+        Record { value, create_revision: revision, mod_revision: revision, version: 1, lease }
+    }
+
+    /// Puts the key again, at `revision`.
+    pub fn put(&mut self, value: Bytes, lease: LeaseId, revision: Revision) {
+        assert!(self.mod_revision < revision, "{revision:?} does not follow {:?}", self.mod_revision);
+        self.value = value;
+        self.mod_revision = revision;
+        self.version += 1;
+        self.lease = lease;
+    }
+}
+
 /// A key with its record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyValue {
     /// The key.
-    pub key: Bytes,
+    pub key: Key,
     /// All that is stored under it.
     pub record: Record,
 }

@@ -98,12 +98,12 @@ impl<C: Clone> Durable<C> {
     }
 
     /// Carries out one write. The disk changes by all of it or, if a crash came first, by none.
-    pub fn apply(&mut self, write: &Write<C>) {
+    pub fn apply(&mut self, write: Write<C>) {
         if let Some(hard_state) = write.hard_state {
             self.hard_state = hard_state;
         }
-        if let Some(snapshot) = &write.snapshot {
-            self.snapshot = snapshot.clone();
+        if let Some(snapshot) = write.snapshot {
+            self.snapshot = snapshot;
         }
         if let Some(purge) = write.purge {
             purge.apply(&mut self.entries);
@@ -114,7 +114,7 @@ impl<C: Clone> Durable<C> {
             let keep = keep.expect("a write never reaches below what its own log has purged");
             self.entries.truncate(usize::try_from(keep).expect("a log in memory is counted by usize"));
             assert_eq!(self.last().index.next(), first.id.index, "a write leaves no gap in the log");
-            self.entries.extend(write.entries.iter().cloned());
+            self.entries.extend(write.entries);
         }
     }
 }

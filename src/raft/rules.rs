@@ -216,9 +216,12 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         joint_index <= commit
     }
 
-    /// A member that does not vote in its own latest configuration never campaigns (dissertation §4.2.2).
-    fn may_campaign(is_voter: bool) -> bool {
-        is_voter
+    /// Only a voter of its own latest configuration campaigns, and one that is on its way out: until
+    /// C_new is committed, the election restriction may leave nobody else who can win and commit it
+    /// (dissertation §4.2.2). It does not count its own vote, and once it leads it steps down as soon as
+    /// C_new is committed.
+    fn may_campaign(is_voter: bool, votes_until_committed: bool) -> bool {
+        is_voter || votes_until_committed
     }
 
     /// A leader outside the committed, final configuration steps down (§6).

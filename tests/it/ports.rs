@@ -1,7 +1,7 @@
 //! The exams in Go and in C++: two programs that share no code with this crate must leave the same bytes.
 //!
-//! `tests/ports/README.md` describes them. The agreement of all three is what is tested here; that it is an agreement on
-//! the right hashes, each of the three tests for itself.
+//! `tests/ports/README.md` describes them. Here is tested that all three agree; that they agree on the right
+//! hashes, each tests for itself.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -65,8 +65,8 @@ const EXAMS: [Workload; 4] = [
     Workload { seed: 7, ops: 2000, keys: 128, scenario: "fault" },
 ];
 
-/// The exams, then each scenario at the counts where the points of an outage coincide and at random ones; with one key,
-/// with all 64 bits of a key (where signed and unsigned order differ), and with a few.
+/// The exams, then each scenario: at the counts where the points of an outage coincide and at random ones; with
+/// one key, with a few, and with all that fit 64 bits (where signed and unsigned order differ).
 fn workloads() -> Vec<Workload> {
     let mut random = Random(0x5EED);
     let mut workloads = Vec::from(EXAMS);
@@ -163,8 +163,8 @@ fn must_succeed(mut command: Command) -> Output {
     output
 }
 
-/// Says so past the test harness, which shows nothing that a passing test prints. In CI a missing tool is a failure: the
-/// comparison must not fall silent there.
+/// Says so past the test harness, which shows nothing that a passing test prints. In CI a missing tool is a
+/// failure: the comparison must not fall silent there.
 fn skip(reason: &str) {
     assert!(env::var("CI").as_deref() != Ok("true"), "{reason}");
     writeln!(io::stderr(), "SKIPPED: {reason}").expect("standard error is open");

@@ -75,9 +75,16 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     // --- campaigning -------------------------------------------------------------------------
 
+    fn may_campaign(&self) -> bool {
+        let (index, configuration) = self.log.configuration();
+        let is_committed = index <= self.commit;
+        let is_leaving = !is_committed && self.log.configuration_at(index.prev()).is_voter(self.id);
+        R::may_campaign(configuration.is_voter(self.id), is_leaving)
+    }
+
     pub(super) fn handle_election_timeout(&mut self, ready: &mut Ready<C>) {
         assert!(!self.is_leader(), "a leader has no election timer");
-        if !R::may_campaign(self.configuration().is_voter(self.id)) {
+        if !self.may_campaign() {
             return self.set(Timer::Election, ready);
         }
         let mut votes = BTreeSet::new();
@@ -266,7 +273,7 @@ impl<C: Command, R: Rules> Node<C, R> {
     }
 
     pub(super) fn handle_timeout_now(&mut self, ready: &mut Ready<C>) {
-        if R::may_campaign(self.configuration().is_voter(self.id)) {
+        if self.may_campaign() {
             self.campaign(true, ready);
         }
     }

@@ -43,6 +43,9 @@ impl<C: Command, R: Rules> Node<C, R> {
             leader.progress.entry(member).or_insert_with(|| Progress::new(last.next(), Index::ZERO));
         }
         self.broadcast_append(ready);
+        // The quorum changed: the open read round may have it already, and if the voters that could
+        // still confirm it are gone, no answer would ever come.
+        self.confirm_round(ready);
         entry
     }
 

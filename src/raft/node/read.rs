@@ -10,7 +10,7 @@ use crate::raft::types::RequestId;
 
 /// A leader's reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Reads {
+pub(in crate::raft) struct Reads {
     /// The number of the latest round. It moves only for a read.
     pub(super) round: u64,
     /// The commit index when that round began.

@@ -123,7 +123,8 @@ impl<C: Command, R: Rules> Node<C, R> {
             write.snapshot = Some(snapshot.clone());
             write.purge = Some(purge);
         }
-        if let Some(leader) = self.leader {
+        // This node may have been elected meanwhile: its log caught up, its commit index did not.
+        if let Some(leader) = self.leader.filter(|leader| *leader != self.id) {
             let next_offset = snapshot.size_bytes;
             let response = Message::InstallSnapshotResponse { last, next_offset, installed: true };
             self.send(leader, response, ready);
@@ -131,9 +132,10 @@ impl<C: Command, R: Rules> Node<C, R> {
     }
 
     pub(super) fn handle_snapshot_rejected(&mut self, last: EntryId, ready: &mut Ready<C>) {
-        let is_expected = |incoming: &mut Incoming| incoming.installing && incoming.snapshot.last == last;
+        // A chunk that cannot be kept is rejected before the snapshot is complete.
+        let is_expected = |incoming: &mut Incoming| incoming.snapshot.last == last;
         if self.incoming.take_if(is_expected).is_some()
-            && let Some(leader) = self.leader
+            && let Some(leader) = self.leader.filter(|leader| *leader != self.id)
         {
             let response = Message::InstallSnapshotResponse { last, next_offset: 0, installed: false };
             self.send(leader, response, ready);

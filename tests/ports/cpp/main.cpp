@@ -61,7 +61,7 @@ Arguments parse(int count, char** arguments) {
         } else if (option == "--scenario") {
             scenario = dkv::scenario_named(value);
             if (!scenario) {
-                throw BadArguments("--scenario has no '" + value + "', only default, partition, normal and fault");
+                throw BadArguments("--scenario is default, partition, normal or fault, not '" + value + "'");
             }
         } else if (option == "--out") {
             if (value.empty()) throw BadArguments("--out needs the name of a file");

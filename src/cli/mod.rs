@@ -1,0 +1,42 @@
+//! The `dkv` command: arguments in, exit status out.
+//!
+//! Status 0 is success, 1 a promise that did not hold, 2 arguments that make no sense.
+
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A replicated key-value store whose consensus code is model-checked as it ships.
+#[derive(Parser, Debug)]
+#[command(name = "dkv", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run one of the frozen workloads and print the SHA-256 of the snapshot it leaves behind
+    Workload(workload::Arguments),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Workload(arguments) => workload::run(&arguments),
+    }
+}
+
+/// Says what went wrong, on standard error.
+fn fail(status: u8, message: &dyn core::fmt::Display) -> ExitCode {
+    eprintln!("dkv: {message}");
+    ExitCode::from(status)
+}
+
+/// A promise did not hold, or the outside did not cooperate.
+const FAILED: u8 = 1;
+/// The arguments make no sense; clap ends with the same status.
+const USAGE: u8 = 2;

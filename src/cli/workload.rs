@@ -1,0 +1,47 @@
+//! `dkv workload`: the frozen exams, and any other workload of their kind.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sha2::{Digest, Sha256};
+
+use super::{FAILED, USAGE, fail};
+use crate::cluster::workload::{Scenario, Workload, WorkloadError};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// First state of the generator
+    #[arg(long)]
+    seed: u64,
+    /// Number of operations, at most 4294967295
+    #[arg(long)]
+    ops: u64,
+    /// Number of different keys, at least 1
+    #[arg(long)]
+    keys: u64,
+    /// default, partition, normal or fault
+    #[arg(long)]
+    scenario: Scenario,
+    /// Also write the snapshot bytes to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let Arguments { seed, ops, keys, scenario, ref out } = *arguments;
+    let bytes = match (Workload { seed, ops, keys, scenario }).run() {
+        Ok(bytes) => bytes,
+        Err(error @ WorkloadError::Invalid(_)) => return fail(USAGE, &error),
+        Err(error @ WorkloadError::Broken(_)) => return fail(FAILED, &error),
+    };
+    if let Some(path) = out
+        && let Err(error) = fs::write(path, &bytes)
+    {
+        return fail(FAILED, &format_args!("cannot write {}: {error}", path.display()));
+    }
+    let digest = Sha256::digest(&bytes);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("{hex}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,241 @@
+//! The invariants that need the history of a whole cluster, checked after every step.
+//!
+//! The [`Ledger`] is a ghost: it sees everything and influences nothing. It remembers what was ever
+//! committed and who ever led. Since a step changes one member, checking that member against the ledger
+//! and the others covers the step; the checks cost O(1) per entry that was appended or committed.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::raft::invariants::{
+    Invariant, Verdict, Violation, Vitals, check_step, ensure, log_matching_at, term_monotonic, vote_stability,
+};
+use crate::raft::quorum::is_quorum;
+use crate::raft::{
+    Command, Configuration, Durable, Entry, EntryId, HardState, Index, Node, NodeId, Raft, Rules, Term,
+};
+
+/// What was ever committed, and who ever led.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ledger<C> {
+    /// Every committed entry after `forgotten`, in order.
+    committed: VecDeque<Entry<C>>,
+    /// Entries up to here were committed and are compacted on every member.
+    forgotten: EntryId,
+    /// The configuration under which the last one was committed.
+    governing: Configuration,
+    leaders: BTreeMap<Term, NodeId>,
+    /// The durable term and vote of every member that ever was, its last word before a crash.
+    sworn: BTreeMap<NodeId, HardState>,
+}
+
+impl<C: Command> Ledger<C> {
+    pub(super) fn new(founding: &Configuration) -> Ledger<C> {
+        Ledger {
+            committed: VecDeque::new(),
+            forgotten: EntryId::ZERO,
+            governing: founding.clone(),
+            leaders: BTreeMap::new(),
+            sworn: BTreeMap::new(),
+        }
+    }
+
+    /// The last entry that was ever committed.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.committed.back().map_or(self.forgotten, |entry| entry.id)
+    }
+
+    /// The committed entry at `index`, unless it is not committed or is forgotten.
+    #[must_use]
+    pub fn entry(&self, index: Index) -> Option<&Entry<C>> {
+        let offset = index.0.checked_sub(self.forgotten.index.0 + 1)?;
+        self.committed.get(usize::try_from(offset).ok()?)
+    }
+
+    /// The committed entries that are not forgotten, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry<C>> {
+        self.committed.iter()
+    }
+
+    /// Who led which term.
+    #[must_use]
+    pub fn leaders(&self) -> &BTreeMap<Term, NodeId> {
+        &self.leaders
+    }
+
+    /// Forgets what every member has compacted, so that a long run stays small.
+    pub(super) fn forget(&mut self, purged_everywhere: Index) {
+        while self.committed.front().is_some_and(|entry| entry.id.index <= purged_everywhere) {
+            if let Some(entry) = self.committed.pop_front() {
+                self.forgotten = entry.id;
+            }
+        }
+    }
+
+    /// Checks what one step of one member changed. `appended` are the entries it wrote, `others` the
+    /// nodes that are up, `disks` every member's synced disk.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub(super) fn observe_step<'a, R: Rules>(
+        &mut self,
+        before: Option<&Vitals>,
+        after: &Node<C, R>,
+        appended: &[Entry<C>],
+        others: impl Iterator<Item = &'a Node<C, R>> + Clone,
+        disks: impl Fn(NodeId) -> Option<&'a Durable<C>>,
+    ) -> Verdict
+    where
+        C: 'a,
+        R: 'a,
+    {
+        if let Some(before) = before {
+            check_step(before, after)?;
+        }
+        let vitals = Vitals::of(after);
+        if let Some(term) = vitals.leads
+            && before.is_none_or(|before| before.leads != vitals.leads)
+        {
+            self.observe_leader(term, after)?;
+        }
+        for entry in appended {
+            others.clone().try_for_each(|other| log_matching_at(after, other, entry.id.index))?;
+        }
+        let before_commit = before.map_or(after.log().snapshot().last.index, |before| before.commit);
+        if vitals.commit > before_commit {
+            self.observe_commit(before_commit, after, disks)?;
+        }
+        Ok(())
+    }
+
+    /// `election_safety` and `leader_completeness` of a leader that has just begun.
+    fn observe_leader<R: Rules>(&mut self, term: Term, leader: &Node<C, R>) -> Verdict {
+        let known = *self.leaders.entry(term).or_insert(leader.id());
+        ensure(known == leader.id(), Invariant::ElectionSafety, || {
+            format!("{known} and {} led term {term}", leader.id())
+        })?;
+        for entry in &self.committed {
+            let held = leader.log().entry(entry.id.index);
+            let complete = entry.id.index <= leader.log().purged().index || held == Some(entry);
+            ensure(complete, Invariant::LeaderCompleteness, || {
+                format!("{} leads term {term} without the committed {}", leader.id(), entry.id)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// `state_machine_safety` against everything ever committed, and `committed_on_quorum` where
+    /// something is committed for the first time.
+    fn observe_commit<'a, R: Rules>(
+        &mut self,
+        before: Index,
+        node: &Node<C, R>,
+        disks: impl Fn(NodeId) -> Option<&'a Durable<C>>,
+    ) -> Verdict
+    where
+        C: 'a,
+    {
+        let id = node.id();
+        let held_from = before.max(node.log().purged().index);
+        if held_from > before {
+            // A snapshot was installed: it ends at a committed entry.
+            let base = node.log().purged();
+            let known = if base == self.forgotten { Some(base) } else { self.entry(base.index).map(|e| e.id) };
+            let is_forgotten = base.index < self.forgotten.index;
+            ensure(is_forgotten || known == Some(base), Invariant::StateMachineSafety, || {
+                format!("{id} installed a snapshot up to {base}, which was never committed")
+            })?;
+        }
+        for entry in node.log().range(held_from, node.commit_index()) {
+            if entry.id.index <= self.last().index {
+                let same = entry.id.index <= self.forgotten.index || self.entry(entry.id.index) == Some(entry);
+                ensure(same, Invariant::StateMachineSafety, || {
+                    format!("{id} committed {}, where another entry was committed before", entry.id)
+                })?;
+            } else {
+                ensure(entry.id.index == self.last().index.next(), Invariant::StateMachineSafety, || {
+                    format!("{id} committed {} before the entries ahead of it", entry.id)
+                })?;
+                self.committed.push_back(entry.clone());
+                self.governing = node.configuration().clone();
+            }
+        }
+        if self.last().index == node.commit_index() && self.last().index > before {
+            self.check_quorum_holds(Invariant::CommittedOnQuorum, disks)?;
+        }
+        Ok(())
+    }
+
+    /// A member crashed: what it swore is on its disk, and nothing committed is lost
+    /// (`committed_never_lost`).
+    ///
+    /// # Errors
+    /// The first violation.
+    pub(super) fn observe_crash<'a>(
+        &mut self,
+        id: NodeId,
+        promised: HardState,
+        disks: impl Fn(NodeId) -> Option<&'a Durable<C>>,
+    ) -> Verdict
+    where
+        C: 'a,
+    {
+        let sworn = self.sworn.entry(id).or_default();
+        term_monotonic(id, *sworn, promised)?;
+        *sworn = promised;
+        self.check_quorum_holds(Invariant::CommittedNeverLost, disks)
+    }
+
+    /// A member starts again from its disk: neither its term nor its vote went back.
+    ///
+    /// # Errors
+    /// The violation.
+    pub(super) fn observe_restart(&self, id: NodeId, restored: HardState) -> Verdict {
+        let sworn = self.sworn.get(&id).copied().unwrap_or_default();
+        term_monotonic(id, sworn, restored)?;
+        vote_stability(id, sworn, restored)
+    }
+
+    /// The last committed entry, and so every one before it, is on a quorum of disks.
+    fn check_quorum_holds<'a>(
+        &self,
+        invariant: Invariant,
+        disks: impl Fn(NodeId) -> Option<&'a Durable<C>>,
+    ) -> Verdict
+    where
+        C: 'a,
+    {
+        let last = self.last();
+        let holds = |disk: &Durable<C>| {
+            disk.purged.index >= last.index || disk.entry(last.index).is_some_and(|entry| entry.id == last)
+        };
+        // Counted by the published rule, whatever rules the nodes run under.
+        let on_quorum = is_quorum::<Raft>(&self.governing, |id| disks(id).is_some_and(holds));
+        ensure(on_quorum || last == EntryId::ZERO, invariant, || {
+            format!("{last} is not on a quorum of the disks of {}", self.governing)
+        })
+    }
+}
+
+/// `healed_replicas_converge`: all live members of the configuration hold every committed entry and the
+/// same state. For a cluster without faults that has settled.
+///
+/// # Errors
+/// The violation.
+pub fn healed_replicas_converge(
+    members: &[(NodeId, Index, Vec<u8>)],
+    committed: Index,
+) -> Result<(), Violation> {
+    let Some((first, _, expected)) = members.first() else { return Ok(()) };
+    for (id, applied, state) in members {
+        ensure(*applied >= committed, Invariant::HealedReplicasConverge, || {
+            format!("{id} applied {applied} of {committed} committed entries")
+        })?;
+        ensure(state == expected, Invariant::HealedReplicasConverge, || {
+            format!("the states of {first} and {id} differ at {applied}")
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,775 @@
+//! A whole cluster in one value.
+
+pub mod disk;
+pub mod exams;
+pub mod invariants;
+pub mod links;
+mod member;
+pub mod random;
+pub mod trace;
+pub mod workload;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use self::disk::{Disk, DiskRules, FaithfulDisk};
+use self::invariants::{Ledger, healed_replicas_converge};
+use self::links::{FaithfulLinks, Link, LinkRules, Links};
+pub use self::member::{Member, ReplicaOf};
+use self::random::Random;
+use self::trace::{Event, Trace};
+use crate::codec::{Wire, from_bytes};
+use crate::raft::invariants::{Invariant, Verdict, Violation, Vitals, ensure};
+use crate::raft::{
+    Configuration, Durable, EntryId, Index, Limits, MemberChange, NodeId, Raft, Refusal, RequestId, Timer,
+};
+use crate::replica::{
+    self, Failure, Input, Packet as ReplicaPacket, Reply, Request, SnapshotPolicy, StateMachine,
+};
+
+/// The packets of a cluster of `M`.
+pub type Packet<M> = ReplicaPacket<<M as StateMachine>::Command, <M as StateMachine>::Response>;
+
+/// The rules under which nodes, disks and links run. [`Shipped`] is the product; a checker overrides
+/// one rule by type.
+pub trait Policies: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + Ord + Hash {
+    /// The rules of consensus and of answering clients.
+    type Rules: replica::Rules;
+    /// What disks promise.
+    type Disk: DiskRules;
+    /// What links do.
+    type Links: LinkRules;
+}
+
+/// The rules that ship.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shipped;
+
+impl Policies for Shipped {
+    type Rules = Raft;
+    type Disk = FaithfulDisk;
+    type Links = FaithfulLinks;
+}
+
+/// How a cluster is set up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Options {
+    /// From which all random durations come.
+    pub seed: u64,
+    /// Bounds of what nodes keep in flight.
+    pub limits: Limits,
+    /// When replicas take snapshots; by default only when told to.
+    pub snapshots: SnapshotPolicy,
+    /// T: the minimum election timeout.
+    pub election_timeout_ms: u64,
+    /// The heartbeat interval.
+    pub heartbeat_ms: u64,
+    /// Encode and decode every packet on its way.
+    pub codec: bool,
+    /// Check every invariant after every step.
+    pub checks: bool,
+    /// Keep a line of every step for [`Cluster::take_trace`].
+    pub trace_lines: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            seed: 0,
+            limits: Limits::default(),
+            snapshots: SnapshotPolicy::default(),
+            election_timeout_ms: ELECTION_TIMEOUT_MS,
+            heartbeat_ms: HEARTBEAT_MS,
+            codec: true,
+            checks: true,
+            trace_lines: false,
+        }
+    }
+}
+
+const ELECTION_TIMEOUT_MS: u64 = 1000;
+const HEARTBEAT_MS: u64 = 100;
+const _: () = assert!(HEARTBEAT_MS * 3 < ELECTION_TIMEOUT_MS, "a leader is heard several times in T");
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome<M: StateMachine> {
+    /// The command is committed and was applied where the client asked.
+    Applied {
+        /// Its entry.
+        id: EntryId,
+        /// The response.
+        response: M::Response,
+    },
+    /// What the read saw.
+    Read(M::View),
+    /// The new configuration.
+    MembersChanged(Configuration),
+    /// Leadership went over.
+    Transferred,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// A request that has no outcome yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Pending<Q> {
+    /// What was committed when the client asked: it must not see less.
+    floor: Index,
+    query: Option<Q>,
+}
+
+/// A deterministic cluster: replicas, their disks and state machines, and the links between them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cluster<M: StateMachine, P: Policies = Shipped> {
+    options: Options,
+    members: BTreeMap<NodeId, Member<M, P>>,
+    links: Links<Packet<M>>,
+    random: Random,
+    time_ms: u64,
+    next_request: u64,
+    pending: BTreeMap<RequestId, Pending<M::Query>>,
+    outcomes: BTreeMap<RequestId, Outcome<M>>,
+    ledger: Ledger<M::Command>,
+    trace: Trace,
+    violation: Option<Violation>,
+    buffer: Vec<u8>,
+}
+
+impl<M: StateMachine> Cluster<M> {
+    /// A cluster of `count` founding members under the rules that ship. Member 0 leads term 1.
+    #[must_use]
+    pub fn new(count: u64) -> Self {
+        Cluster::with_options(count, Options::default())
+    }
+}
+
+impl<M: StateMachine, P: Policies> Cluster<M, P> {
+    /// A cluster of `count` founding members, 0 to `count` - 1. Member 0 leads term 1 from the start.
+    ///
+    /// Panics if `count` is 0, or the heartbeat is not well below the election timeout.
+    #[must_use]
+    pub fn with_options(count: u64, options: Options) -> Self {
+        assert!(count >= 1, "a cluster has members");
+        assert!(options.heartbeat_ms * 3 < options.election_timeout_ms, "a leader is heard several times in T");
+        let founding = Configuration::of_voters((0..count).map(NodeId));
+        let genesis = Durable::genesis(NodeId(0), founding.clone());
+        let mut cluster = Cluster {
+            random: Random::new(options.seed),
+            trace: Trace::new(options.trace_lines),
+            members: BTreeMap::new(),
+            links: Links::default(),
+            time_ms: 0,
+            next_request: 0,
+            pending: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            ledger: Ledger::new(&founding),
+            violation: None,
+            buffer: Vec::new(),
+            options,
+        };
+        for id in founding.voters {
+            let mut member = Member::new(Disk::new(genesis.clone()));
+            let (limits, snapshots) = (cluster.options.limits, cluster.options.snapshots);
+            let (replica, effects) = replica::Replica::bootstrap(id, limits, snapshots, &genesis);
+            member.replica = Some(replica);
+            cluster.members.insert(id, member);
+            cluster.started(id, effects);
+        }
+        cluster
+    }
+
+    // --- looking -------------------------------------------------------------------------------
+
+    /// The members, crashed ones too.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<NodeId, Member<M, P>> {
+        &self.members
+    }
+
+    /// The replica of a member that is up.
+    #[must_use]
+    pub fn replica(&self, id: NodeId) -> Option<&ReplicaOf<M, P>> {
+        self.members.get(&id)?.replica.as_ref()
+    }
+
+    /// The nodes that are up.
+    pub fn nodes(&self) -> impl Iterator<Item = &crate::raft::Node<M::Command, P::Rules>> + Clone {
+        self.members.values().filter_map(|member| member.replica.as_ref().map(replica::Replica::node))
+    }
+
+    /// The leader of the highest term among the members that are up.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        let leaders = self.nodes().filter(|node| node.is_leader());
+        leaders.max_by_key(|node| node.term()).map(crate::raft::Node::id)
+    }
+
+    /// The links.
+    #[must_use]
+    pub fn links(&self) -> &Links<Packet<M>> {
+        &self.links
+    }
+
+    /// What was ever committed.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger<M::Command> {
+        &self.ledger
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// The trace: its hash, and its length.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The lines of the steps since the last call, if the options ask for them.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.trace.take_lines()
+    }
+
+    /// The first violated invariant, after which the run means nothing.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// What became of a request; nothing while it waits.
+    #[must_use]
+    pub fn outcome(&self, request: RequestId) -> Option<&Outcome<M>> {
+        self.outcomes.get(&request)
+    }
+
+    /// Takes the outcome of a request out of the cluster.
+    pub fn take_outcome(&mut self, request: RequestId) -> Option<Outcome<M>> {
+        self.outcomes.remove(&request)
+    }
+
+    /// Whether no message can pass between `id` and at least one other member, in some direction.
+    #[must_use]
+    pub fn is_partitioned(&self, id: NodeId) -> bool {
+        self.links.cuts().any(|(from, to)| from == id || to == id)
+    }
+
+    // --- clients -------------------------------------------------------------------------------
+
+    /// Proposes a command to the leader and delivers messages until nothing moves, without advancing
+    /// time. The outcome is there afterwards if the command could commit.
+    pub fn propose(&mut self, command: M::Command) -> RequestId {
+        let at = self.leader().or_else(|| self.nodes().next().map(crate::raft::Node::id));
+        let request = self.submit(at.unwrap_or(NodeId(0)), command);
+        self.deliver();
+        request
+    }
+
+    /// Hands a command to one member, which forwards it if it does not lead, and delivers nothing.
+    pub fn submit(&mut self, at: NodeId, command: M::Command) -> RequestId {
+        let request = self.new_request(None);
+        self.request(at, request, Request::Propose(Vec::from([(request, command)])));
+        request
+    }
+
+    /// Reads linearizably at the leader and delivers messages until nothing moves.
+    pub fn read(&mut self, query: M::Query) -> RequestId {
+        let at = self.leader().or_else(|| self.nodes().next().map(crate::raft::Node::id));
+        let request = self.submit_read(at.unwrap_or(NodeId(0)), query);
+        self.deliver();
+        request
+    }
+
+    /// Asks one member for a linearizable read, and delivers nothing.
+    pub fn submit_read(&mut self, at: NodeId, query: M::Query) -> RequestId {
+        let request = self.new_request(Some(query));
+        self.request(at, request, Request::Read(request));
+        request
+    }
+
+    /// A client gives up: the outcome becomes unknown unless it is known already.
+    pub fn cancel(&mut self, at: NodeId, request: RequestId) {
+        self.step(at, Event::Cancel(request), Input::Cancel(request));
+        self.pending.remove(&request);
+        self.outcomes.entry(request).or_insert(Outcome::Failed(Failure::Unknown));
+    }
+
+    fn new_request(&mut self, query: Option<M::Query>) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.pending.insert(request, Pending { floor: self.ledger.last().index, query });
+        request
+    }
+
+    fn request(&mut self, at: NodeId, request: RequestId, input: Request<M::Command>) {
+        if self.replica(at).is_some() {
+            self.step(at, Event::Request, Input::Request(input));
+        } else {
+            self.pending.remove(&request);
+            self.outcomes.insert(request, Outcome::Failed(Failure::Refused(Refusal::NotLeader { hint: None })));
+        }
+    }
+
+    // --- membership, leadership, compaction ------------------------------------------------------
+
+    /// Starts a new member with an empty disk and asks the leader to make it a learner.
+    pub fn add_learner(&mut self, id: NodeId) -> RequestId {
+        if !self.members.contains_key(&id) {
+            self.members.insert(id, Member::new(Disk::new(Durable::empty())));
+            self.restart(id);
+        }
+        self.change_members(Vec::from([MemberChange::AddLearner(id)]))
+    }
+
+    /// Asks the leader to make a learner a voter.
+    pub fn promote(&mut self, id: NodeId) -> RequestId {
+        self.change_members(Vec::from([MemberChange::Promote(id)]))
+    }
+
+    /// Asks the leader to remove a member, possibly itself. The member keeps running until it is
+    /// crashed, as a server would.
+    pub fn remove(&mut self, id: NodeId) -> RequestId {
+        self.change_members(Vec::from([MemberChange::Remove(id)]))
+    }
+
+    /// Asks the leader for several changes at once, and delivers messages until nothing moves. A
+    /// leader that has not committed in its term yet is asked once more when it has.
+    pub fn change_members(&mut self, changes: Vec<MemberChange>) -> RequestId {
+        let request = self.try_change(changes.clone());
+        let is_early = Outcome::Failed(Failure::Refused(Refusal::ChangeInProgress));
+        if self.outcome(request) == Some(&is_early) {
+            return self.try_change(changes);
+        }
+        request
+    }
+
+    fn try_change(&mut self, changes: Vec<MemberChange>) -> RequestId {
+        let request = self.new_request(None);
+        self.request(self.leader().unwrap_or(NodeId(0)), request, Request::ChangeMembers(request, changes));
+        self.deliver();
+        request
+    }
+
+    /// Asks the leader to hand leadership to `to`, and delivers messages until nothing moves.
+    pub fn transfer(&mut self, to: NodeId) -> RequestId {
+        let request = self.new_request(None);
+        self.request(self.leader().unwrap_or(NodeId(0)), request, Request::TransferLeadership(request, to));
+        self.deliver();
+        request
+    }
+
+    /// Lets a member snapshot its state and purge its log.
+    pub fn compact(&mut self, id: NodeId) {
+        self.step(id, Event::Compact, Input::Compact);
+    }
+
+    // --- faults --------------------------------------------------------------------------------
+
+    /// Cuts `ids` off from all others, both ways; among themselves they stay connected. What is on the
+    /// links that are cut is lost.
+    pub fn partition(&mut self, ids: impl IntoIterator<Item = NodeId>) {
+        let inside: BTreeSet<NodeId> = ids.into_iter().collect();
+        let all: Vec<NodeId> = self.members.keys().copied().collect();
+        for from in &all {
+            for to in all.iter().filter(|to| inside.contains(from) != inside.contains(to)) {
+                self.links.cut((*from, *to));
+            }
+        }
+    }
+
+    /// Cuts one direction.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.links.cut((from, to));
+    }
+
+    /// Restores one direction.
+    pub fn restore_link(&mut self, from: NodeId, to: NodeId) {
+        self.links.restore((from, to));
+    }
+
+    /// Restores all links and lets the protocol converge: messages are delivered and heartbeats fire,
+    /// time does not advance.
+    pub fn heal(&mut self) {
+        self.links.restore_all();
+        self.stabilize();
+    }
+
+    /// Stops a member at once. What it had not synced is lost.
+    pub fn crash(&mut self, id: NodeId) {
+        self.crash_keeping(id, 0);
+    }
+
+    /// Stops a member at once, the `keep` oldest of its unsynced writes surviving.
+    pub fn crash_keeping(&mut self, id: NodeId, keep: usize) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.replica.is_none() {
+            return;
+        }
+        let promised = member.disk.synced().hard_state;
+        member.crash(keep);
+        self.links.disconnect(id);
+        self.note(id, &Event::Crash(keep));
+        if self.options.checks {
+            let members = &self.members;
+            let verdict = self
+                .ledger
+                .observe_crash(id, promised, |id| members.get(&id).map(|member| member.disk.synced()));
+            self.judge(verdict);
+        }
+    }
+
+    /// Starts a crashed member from its disk, as a follower.
+    pub fn restart(&mut self, id: NodeId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.replica.is_some() {
+            return;
+        }
+        match member.restart(id, &self.options) {
+            Ok(effects) => {
+                let restored = member.replica.as_ref().expect("just started").node().hard_state();
+                if self.options.checks {
+                    let verdict = self.ledger.observe_restart(id, restored);
+                    self.judge(verdict);
+                }
+                self.started(id, effects);
+            }
+            Err(fault) => member.fault = Some(fault),
+        }
+    }
+
+    /// Lets a member's writes wait for [`sync`](Cluster::sync), or syncs them as they come again.
+    pub fn hold_disk(&mut self, id: NodeId, hold: bool) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.disk_is_held = hold;
+        }
+    }
+
+    /// Syncs up to `count` of a member's oldest unsynced writes.
+    pub fn sync(&mut self, id: NodeId, count: usize) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let count = member.disk.sync(count);
+        if count > 0 && member.replica.is_some() {
+            let count = u32::try_from(count).expect("the queue of writes is short");
+            self.step(id, Event::Sync(count), Input::Persisted(count));
+        }
+    }
+
+    /// Loses the oldest message on a link. Returns whether there was one.
+    pub fn drop_message(&mut self, from: NodeId, to: NodeId) -> bool {
+        self.links.take((from, to)).is_some()
+    }
+
+    /// Sends the oldest message on a link once more, after the others.
+    pub fn duplicate_message(&mut self, from: NodeId, to: NodeId) -> bool {
+        self.links.duplicate((from, to))
+    }
+
+    /// Lets the other messages on a link overtake the oldest.
+    pub fn delay_message(&mut self, from: NodeId, to: NodeId) -> bool {
+        self.links.delay((from, to))
+    }
+
+    // --- moving --------------------------------------------------------------------------------
+
+    /// Delivers the oldest message on a link. Returns whether there was one.
+    pub fn deliver_message(&mut self, from: NodeId, to: NodeId) -> bool {
+        let Some(packet) = self.links.take((from, to)) else { return false };
+        if self.replica(to).is_some() {
+            let event = match &packet {
+                ReplicaPacket::Raft { envelope, .. } => Event::Deliver(from, envelope.message.kind()),
+                ReplicaPacket::Forward { from, .. } => Event::Forward(*from),
+            };
+            self.step(to, event, Input::Packet(packet));
+        }
+        true
+    }
+
+    /// Fires a timer, if the member has set it.
+    pub fn timeout(&mut self, id: NodeId, timer: Timer) {
+        let is_set = self.replica(id).is_some_and(|replica| replica.node().timers().contains(timer));
+        if is_set {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.deadlines_ms.remove(&timer);
+            }
+            self.step(id, Event::Timeout(timer), Input::Timeout(timer));
+        }
+    }
+
+    /// Delivers messages and syncs disks that are not held until nothing moves. Time stands still.
+    pub fn deliver(&mut self) {
+        loop {
+            let loaded = self.links.loaded();
+            for ((from, to), count) in &loaded {
+                for _ in 0..*count {
+                    self.deliver_message(*from, *to);
+                }
+            }
+            let mut moved = !loaded.is_empty();
+            let ids: Vec<NodeId> = self.members.keys().copied().collect();
+            for id in ids {
+                let member = &self.members[&id];
+                if !member.disk_is_held && member.disk.pending() > 0 && member.replica.is_some() {
+                    self.sync(id, usize::MAX);
+                    moved = true;
+                }
+            }
+            if !moved || self.violation.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers and fires heartbeats until two rounds in a row change nothing. No other timer fires and
+    /// time stands still, so nobody is elected or deposed for silence.
+    pub fn stabilize(&mut self) {
+        const ROUNDS_MAX: usize = 10_000;
+        let mut quiet = 0;
+        for _ in 0..ROUNDS_MAX {
+            let before = self.digest();
+            self.deliver();
+            let leaders: Vec<NodeId> =
+                self.nodes().filter(|node| node.is_leader()).map(crate::raft::Node::id).collect();
+            for leader in leaders {
+                self.timeout(leader, Timer::Heartbeat);
+            }
+            self.deliver();
+            quiet = if before == self.digest() { quiet + 1 } else { 0 };
+            if quiet == 2 || self.violation.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// What tells whether anything but heartbeats moved.
+    fn digest(&self) -> Vec<(Vitals, Index, Option<u64>)> {
+        self.nodes()
+            .map(|node| {
+                (Vitals::of(node), node.applied_index(), node.incoming_snapshot().map(|(_, staged)| staged))
+            })
+            .collect()
+    }
+
+    /// Lets virtual time pass: timers fire in the order of their deadlines, messages take no time.
+    pub fn elapse(&mut self, duration_ms: u64) {
+        let until = self.time_ms + duration_ms;
+        self.deliver();
+        while let Some((deadline, id, timer)) = self.next_deadline().filter(|(deadline, ..)| *deadline <= until) {
+            self.time_ms = self.time_ms.max(deadline);
+            self.timeout(id, timer);
+            self.deliver();
+            if self.violation.is_some() {
+                return;
+            }
+        }
+        self.time_ms = until;
+    }
+
+    /// Lets time pass until there is a leader that has committed in its term, at most `timeouts_max`
+    /// election timeouts. Returns it.
+    pub fn await_leader(&mut self, timeouts_max: u64) -> Option<NodeId> {
+        for _ in 0..timeouts_max * 4 {
+            let settled = self.leader().filter(|id| {
+                let node = self.replica(*id).expect("a leader is up").node();
+                node.log().term_at(node.commit_index()) == Some(node.term())
+            });
+            if settled.is_some() {
+                return settled;
+            }
+            self.elapse(self.options.election_timeout_ms / 4);
+        }
+        None
+    }
+
+    fn next_deadline(&self) -> Option<(u64, NodeId, Timer)> {
+        let all = self.members.iter().flat_map(|(id, member)| {
+            member.deadlines_ms.iter().map(move |(timer, deadline)| (*deadline, *id, *timer))
+        });
+        all.min()
+    }
+
+    /// Checks `healed_replicas_converge` over the members of the leader's configuration that are up,
+    /// and `state_machine_safety` over all: equal applied index, equal state.
+    ///
+    /// # Errors
+    /// The violation.
+    pub fn check_convergence(&self) -> Verdict {
+        let Some(leader) = self.leader().and_then(|id| self.replica(id)) else {
+            return ensure(false, Invariant::HealedReplicasConverge, || "there is no leader".into());
+        };
+        let configuration = leader.node().configuration();
+        let mut live = Vec::new();
+        for (id, member) in &self.members {
+            if configuration.contains(*id) && member.replica.is_some() {
+                let state = member.machine.snapshot().map_err(|fault| Violation {
+                    invariant: Invariant::HealedReplicasConverge,
+                    detail: format!("{id} cannot write its state: {fault}"),
+                })?;
+                live.push((*id, member.machine.applied().index, state));
+            }
+        }
+        healed_replicas_converge(&live, self.ledger.last().index)
+    }
+
+    // --- the one place where a member steps --------------------------------------------------------
+
+    fn started(&mut self, id: NodeId, effects: replica::Effects<M::Command, M::Response>) {
+        let mut reports = VecDeque::new();
+        let replica = self.members[&id].replica.as_ref().expect("just started");
+        let before = Vitals { leads: None, ..Vitals::of(replica.node()) };
+        self.carry_out(id, &Event::Start, Some(&before), effects, &mut reports);
+        self.drain(id, reports);
+    }
+
+    fn step(&mut self, id: NodeId, event: Event, input: Input<M::Command, M::Response>) {
+        self.step_once(id, &event, input, &mut VecDeque::new());
+    }
+
+    fn step_once(
+        &mut self,
+        id: NodeId,
+        event: &Event,
+        input: Input<M::Command, M::Response>,
+        reports: &mut VecDeque<Input<M::Command, M::Response>>,
+    ) {
+        let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else { return };
+        let before = Vitals::of(replica.node());
+        let effects = replica.step(input);
+        self.carry_out(id, event, Some(&before), effects, reports);
+        self.drain(id, core::mem::take(reports));
+    }
+
+    /// What the executor has done at once is reported at once.
+    fn drain(&mut self, id: NodeId, mut reports: VecDeque<Input<M::Command, M::Response>>) {
+        while let Some(report) = reports.pop_front() {
+            let event = match &report {
+                Input::Applied { last, .. } => Event::Applied(*last),
+                Input::SnapshotWritten { last, .. } => Event::SnapshotWritten(*last),
+                Input::SnapshotInstalled(last) => Event::SnapshotArrived(*last, true),
+                Input::SnapshotRejected(last) => Event::SnapshotArrived(*last, false),
+                _ => unreachable!("an executor reports what it did"),
+            };
+            let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else {
+                return;
+            };
+            let before = Vitals::of(replica.node());
+            let effects = replica.step(report);
+            self.carry_out(id, &event, Some(&before), effects, &mut reports);
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        id: NodeId,
+        event: &Event,
+        before: Option<&Vitals>,
+        mut effects: replica::Effects<M::Command, M::Response>,
+        reports: &mut VecDeque<Input<M::Command, M::Response>>,
+    ) {
+        self.note(id, event);
+        if self.options.checks {
+            self.check_step(id, before, &effects);
+        }
+        let Some(member) = self.members.get_mut(&id) else { return };
+        for timer in effects.cancelled.iter() {
+            member.deadlines_ms.remove(&timer);
+        }
+        for timer in effects.set.iter() {
+            let election_ms = self.options.election_timeout_ms;
+            let duration_ms = match timer {
+                Timer::Election => election_ms + self.random.below(election_ms),
+                Timer::LeaderFresh | Timer::CheckQuorum | Timer::Transfer => election_ms,
+                Timer::Heartbeat => self.options.heartbeat_ms,
+            };
+            member.deadlines_ms.insert(timer, self.time_ms + duration_ms);
+        }
+        let packets = member.execute(&mut effects, reports);
+        for packet in packets {
+            self.send((id, packet.to()), packet);
+        }
+        for (to, forward) in effects.forwards {
+            self.send((id, to), ReplicaPacket::Forward { from: id, to, forward });
+        }
+        for answer in effects.answers {
+            self.settle(id, answer);
+        }
+        if matches!(event, Event::SnapshotWritten(_) | Event::SnapshotArrived(_, true)) {
+            let purged = self.members.values().map(|member| member.disk.synced().purged.index).min();
+            self.ledger.forget(purged.unwrap_or(Index::ZERO));
+        }
+    }
+
+    fn send(&mut self, link: Link, packet: Packet<M>) {
+        if !self.options.codec {
+            return self.links.send::<P::Links>(link, packet);
+        }
+        self.buffer.clear();
+        packet.encode(&mut self.buffer);
+        let decoded: Packet<M> = from_bytes(&self.buffer).expect("what a member sends can be read");
+        self.links.send::<P::Links>(link, decoded);
+    }
+
+    fn settle(&mut self, id: NodeId, answer: replica::Answer<M::Response>) {
+        let Some(Pending { floor, query }) = self.pending.remove(&answer.request) else { return };
+        let machine = &self.members[&id].machine;
+        let (seen, outcome) = match (answer.outcome, query) {
+            (Ok(Reply::Applied { id, response }), _) => {
+                (Some(id.index.prev()), Outcome::Applied { id, response })
+            }
+            (Ok(Reply::Read { .. }), Some(query)) => {
+                (Some(machine.applied().index), Outcome::Read(machine.query(&query)))
+            }
+            (Ok(Reply::Read { .. }), None) => unreachable!("only a read is answered as one"),
+            (Ok(Reply::MembersChanged(configuration)), _) => (None, Outcome::MembersChanged(configuration)),
+            (Ok(Reply::Transferred), _) => (None, Outcome::Transferred),
+            (Err(failure), _) => (None, Outcome::Failed(failure)),
+        };
+        // What was committed before a request was made is visible to it: reads see it, writes come
+        // after it. With one order of entries that is linearizability (dissertation §6.4).
+        let verdict = ensure(seen.is_none_or(|seen| seen >= floor), Invariant::Linearizable, || {
+            format!("{:?} at {id} saw {seen:?}, but {floor} was committed before it was made", answer.request)
+        });
+        self.judge(verdict);
+        self.outcomes.insert(answer.request, outcome);
+    }
+
+    fn check_step(
+        &mut self,
+        id: NodeId,
+        before: Option<&Vitals>,
+        effects: &replica::Effects<M::Command, M::Response>,
+    ) {
+        let members = &self.members;
+        let Some(replica) = members[&id].replica.as_ref() else { return };
+        let appended = effects.write.as_ref().map_or(&[][..], |write| &write.entries);
+        let others = members
+            .iter()
+            .filter(|(other, _)| **other != id)
+            .filter_map(|(_, member)| member.replica.as_ref().map(replica::Replica::node));
+        let verdict = self.ledger.observe_step(before, replica.node(), appended, others, |id| {
+            members.get(&id).map(|member| member.disk.synced())
+        });
+        self.judge(verdict);
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    fn note(&mut self, id: NodeId, event: &Event) {
+        let node = self.members.get(&id).and_then(|member| member.replica.as_ref()).map(replica::Replica::node);
+        let time_ms = self.time_ms;
+        self.trace.record(time_ms, id, event, node.map(Vitals::of), || match node {
+            Some(node) => format!("{time_ms:>6} {event:<28} {node}"),
+            None => format!("{time_ms:>6} {event:<28} {id} down"),
+        });
+    }
+}

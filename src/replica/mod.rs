@@ -1,0 +1,660 @@
+//! A replica: a node, its waiting clients and its snapshot policy as one pure value.
+//!
+//! Everything a server decides is decided here or in the node; the executor around it only carries out
+//! [`Effects`] and reports what happened as [`Input`]s. The simulated cluster, the models and the
+//! production server are three executors of this one value.
+//!
+//! ```text
+//!        Packet, Timeout, Persisted, Request, Applied, SnapshotWritten, …
+//!                                 │ step
+//!                  ┌──────────────▼──────────────┐
+//!                  │ Replica: Node + clients +   │
+//!                  │          snapshot policy    │
+//!                  └──────────────┬──────────────┘
+//!        write, messages, forwards, stage/install/load, apply, answers, timers
+//! ```
+//!
+//! **Clients.** A request is answered exactly once by each replica that took it, unless that replica
+//! crashes. A proposal is answered when its entry is applied *here*; at a follower it is forwarded to
+//! the leader, whose answer waits until this replica has applied the entry too, so that a client that
+//! stays with one replica reads its own writes. When another entry is applied at the index, the
+//! proposal is known to be lost and had no effect. A client that gives up sends
+//! [`Input::Cancel`] and is told that the outcome is unknown.
+//!
+//! **Snapshots.** After every `every_entries` applied entries the executor is asked for a snapshot; the
+//! log is then purged but for the last `keep_entries`. No snapshot is asked for while one is being
+//! received or sent, since that would start the transfer over.
+//!
+//! Left out: request time-outs (the executor's clock sends `Cancel`), read levels, and batching of
+//! requests (a request may carry several commands).
+
+mod machine;
+mod rules;
+mod store;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+pub use self::machine::StateMachine;
+pub use self::rules::Rules;
+use crate::raft::progress::Flow;
+use crate::raft::ready::Stage;
+use crate::raft::{
+    Accepted, Bytes, Command, Committed, Configuration, Durable, EntryId, Envelope, Index, Leadership, Limits,
+    MemberChange, Node, NodeId, Raft, Refusal, RequestId, SnapshotMeta, Term, Timer, TimerSet, Write,
+};
+
+/// What travels between replicas: consensus messages, and requests that the leader must take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packet<C, A> {
+    /// A message of consensus, with the bytes of the chunk if it is one.
+    Raft {
+        /// The message.
+        envelope: Envelope<C>,
+        /// The chunk's bytes of an `InstallSnapshot`; otherwise none.
+        chunk: Option<Bytes>,
+    },
+    /// A request between clients' replicas.
+    Forward {
+        /// Who sent it.
+        from: NodeId,
+        /// Whom it is for.
+        to: NodeId,
+        /// What it says.
+        forward: Forward<C, A>,
+    },
+}
+
+impl<C, A> Packet<C, A> {
+    /// Who sent it.
+    #[must_use]
+    pub fn from(&self) -> NodeId {
+        match self {
+            Packet::Raft { envelope, .. } => envelope.from,
+            Packet::Forward { from, .. } => *from,
+        }
+    }
+
+    /// Whom it is for.
+    #[must_use]
+    pub fn to(&self) -> NodeId {
+        match self {
+            Packet::Raft { envelope, .. } => envelope.to,
+            Packet::Forward { to, .. } => *to,
+        }
+    }
+}
+
+/// A client's request on its way to the leader, and back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Forward<C, A> {
+    /// "Propose this for my client."
+    Propose {
+        /// Names the request.
+        request: RequestId,
+        /// The command.
+        command: C,
+    },
+    /// The answer: the entry and its response, or why there is none.
+    Answer {
+        /// Names the request.
+        request: RequestId,
+        /// What became of it.
+        outcome: Result<(EntryId, A), Failure>,
+    },
+}
+
+/// What a client asks of a replica.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request<C> {
+    /// Apply these commands in this order, each under its own request. They are appended together or
+    /// refused together.
+    Propose(Vec<(RequestId, C)>),
+    /// Read linearizably: learn when the executor may run the read on the state machine.
+    Read(RequestId),
+    /// Change who takes part.
+    ChangeMembers(RequestId, Vec<MemberChange>),
+    /// Hand leadership over.
+    TransferLeadership(RequestId, NodeId),
+}
+
+/// Everything that can happen to a replica.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input<C, A> {
+    /// A packet arrived.
+    Packet(Packet<C, A>),
+    /// A timer fired.
+    Timeout(Timer),
+    /// The `n` oldest writes without a receipt are durable.
+    Persisted(u32),
+    /// A client's request.
+    Request(Request<C>),
+    /// A client gave up: its outcome stays unknown.
+    Cancel(RequestId),
+    /// The state machine applied everything up to `last`. `responses` holds those of the commands among
+    /// the entries, if they were asked for, in order.
+    Applied {
+        /// The last entry applied.
+        last: Index,
+        /// The entries' responses.
+        responses: Vec<(EntryId, A)>,
+    },
+    /// An operator wants a snapshot now.
+    Compact,
+    /// The snapshot that was asked for is durable.
+    SnapshotWritten {
+        /// The last entry in it.
+        last: EntryId,
+        /// Its size, in bytes.
+        size_bytes: u64,
+        /// Its CRC-32C.
+        checksum: u32,
+    },
+    /// The staged snapshot is verified and durable.
+    SnapshotInstalled(EntryId),
+    /// The staged snapshot is damaged.
+    SnapshotRejected(EntryId),
+}
+
+/// What a replica asks of its executor after one step, in the order in which to do it. The first
+/// fields are those of [`Ready`](crate::raft::Ready), which see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "dropping effects loses writes, messages and answers"]
+pub struct Effects<C, A> {
+    /// One atomic record for the disk.
+    pub write: Option<Write<C>>,
+    /// Messages that may leave now. The executor attaches the bytes of chunks.
+    pub messages: Vec<Envelope<C>>,
+    /// Forwarded requests and answers, with whom they are for; they may leave now.
+    pub forwards: Vec<(NodeId, Forward<C, A>)>,
+    /// Put these bytes into the staging area.
+    pub stage: Option<(Stage, Bytes)>,
+    /// Verify the staged snapshot, make it durable, report.
+    pub install: Option<SnapshotMeta>,
+    /// Replace the state machine by the installed snapshot, and report `Applied` of its last index.
+    pub load: Option<SnapshotMeta>,
+    /// Apply these entries, and report.
+    pub apply: Committed,
+    /// Somebody waits for the responses of `apply`.
+    pub wants_responses: bool,
+    /// Write a snapshot of the state machine once `apply` is done, and report.
+    pub take_snapshot: bool,
+    /// Answer clients.
+    pub answers: Vec<Answer<A>>,
+    /// Timers to restart.
+    pub set: TimerSet,
+    /// Timers to cancel.
+    pub cancelled: TimerSet,
+    /// Leadership of this node began or ended.
+    pub leadership: Option<Leadership>,
+    /// A confirmed read round.
+    pub confirmed_round: Option<u64>,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Answer<A> {
+    /// Which request.
+    pub request: RequestId,
+    /// What became of it.
+    pub outcome: Result<Reply<A>, Failure>,
+}
+
+/// A request that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reply<A> {
+    /// The command is committed and applied here.
+    Applied {
+        /// Its entry.
+        id: EntryId,
+        /// The state machine's response.
+        response: A,
+    },
+    /// Run the read on the state machine now.
+    Read {
+        /// The read index, which is applied.
+        index: Index,
+    },
+    /// The new configuration is committed and no longer joint.
+    MembersChanged(Configuration),
+    /// Another node leads.
+    Transferred,
+}
+
+/// A request that did not succeed, by what that says of its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// Not taken: it has no effect and never will.
+    Refused(Refusal),
+    /// Taken, and lost to another leader's entry: it has no effect and never will.
+    Lost,
+    /// Taken, and nothing more is known: it may or may not take effect.
+    Unknown,
+}
+
+/// When to take snapshots, and what to keep in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SnapshotPolicy {
+    /// Take one after this many applied entries; 0 takes them only when told to.
+    pub every_entries: u64,
+    /// Keep this many entries before the snapshot for followers that lag a little.
+    pub keep_entries: u64,
+}
+
+/// A proposal in the log of this leader, or former leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Waiting {
+    id: EntryId,
+    origin: NodeId,
+    request: RequestId,
+}
+
+/// A server's whole decision making as one value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Replica<C, A, R = Raft> {
+    node: Node<C, R>,
+    policy: SnapshotPolicy,
+    /// Proposals in the own log, by index. One index may have several, of different terms.
+    proposals: BTreeMap<(Index, RequestId), Waiting>,
+    /// Requests that another replica was asked to propose.
+    forwarded: BTreeSet<RequestId>,
+    /// Their answers that wait until the entry is applied here.
+    answered: BTreeMap<(Index, RequestId), (EntryId, A)>,
+    /// Reads that asked for a read index.
+    asking: BTreeSet<RequestId>,
+    /// Reads that wait until their read index is applied here.
+    reads: BTreeSet<(Index, RequestId)>,
+    /// A change of members under way, and the index of its first entry.
+    change: Option<(Index, RequestId)>,
+    transfer: Option<(Term, RequestId)>,
+    taking_snapshot: bool,
+    compact: bool,
+}
+
+impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
+    /// Starts from a disk, as a follower. `applied` as for [`Node::restore`].
+    pub fn restore(
+        id: NodeId,
+        limits: Limits,
+        policy: SnapshotPolicy,
+        disk: &Durable<C>,
+        applied: Index,
+    ) -> (Self, Effects<C, A>) {
+        let (node, ready) = Node::restore(id, limits, disk, applied);
+        Self::around(node, policy, ready)
+    }
+
+    /// Starts a founding member of a fixed cluster, as for [`Node::bootstrap`].
+    pub fn bootstrap(
+        id: NodeId,
+        limits: Limits,
+        policy: SnapshotPolicy,
+        genesis: &Durable<C>,
+    ) -> (Self, Effects<C, A>) {
+        let (node, ready) = Node::bootstrap(id, limits, genesis);
+        Self::around(node, policy, ready)
+    }
+
+    fn around(
+        node: Node<C, R>,
+        policy: SnapshotPolicy,
+        ready: crate::raft::Ready<C>,
+    ) -> (Self, Effects<C, A>) {
+        let mut replica = Replica {
+            node,
+            policy,
+            proposals: BTreeMap::new(),
+            forwarded: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            asking: BTreeSet::new(),
+            reads: BTreeSet::new(),
+            change: None,
+            transfer: None,
+            taking_snapshot: false,
+            compact: false,
+        };
+        let mut effects = Effects::default();
+        replica.take_ready(ready, &mut effects);
+        (replica, effects)
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Node<C, R> {
+        &self.node
+    }
+
+    /// How many requests wait here, of clients and of other replicas.
+    #[must_use]
+    pub fn waiting_requests(&self) -> usize {
+        self.proposals.len()
+            + self.forwarded.len()
+            + self.answered.len()
+            + self.asking.len()
+            + self.reads.len()
+            + usize::from(self.change.is_some())
+            + usize::from(self.transfer.is_some())
+    }
+
+    /// Takes one input and says what to do about it. The only mutator.
+    pub fn step(&mut self, input: Input<C, A>) -> Effects<C, A> {
+        use crate::raft::Input as NodeInput;
+        let mut effects = Effects::default();
+        match input {
+            Input::Packet(Packet::Raft { envelope, chunk }) => {
+                let ready = self.node.step(NodeInput::Message(envelope));
+                effects.stage = ready.stage.clone().zip(chunk);
+                self.take_ready(ready, &mut effects);
+            }
+            Input::Packet(Packet::Forward { from, forward, .. }) => match forward {
+                Forward::Propose { request, command } => {
+                    self.propose(from, Vec::from([(request, command)]), &mut effects);
+                }
+                Forward::Answer { request, outcome } => self.take_answer(request, outcome, &mut effects),
+            },
+            Input::Timeout(timer) => self.step_node(NodeInput::Timeout(timer), &mut effects),
+            Input::Persisted(count) => self.step_node(NodeInput::Persisted(count), &mut effects),
+            Input::Request(request) => self.take_request(request, &mut effects),
+            Input::Cancel(request) => self.cancel(request, &mut effects),
+            Input::Applied { last, responses } => {
+                self.answer_proposals(last, responses, &mut effects);
+                self.step_node(NodeInput::Applied(last), &mut effects);
+                self.answer_applied(&mut effects);
+            }
+            Input::Compact => self.compact = true,
+            Input::SnapshotWritten { last, size_bytes, checksum } => {
+                self.taking_snapshot = false;
+                let purge_to = Index(last.index.0.saturating_sub(self.policy.keep_entries));
+                let taken = NodeInput::SnapshotTaken { last, size_bytes, checksum, purge_to };
+                self.step_node(taken, &mut effects);
+            }
+            Input::SnapshotInstalled(last) => {
+                self.step_node(NodeInput::SnapshotInstalled(last), &mut effects);
+            }
+            Input::SnapshotRejected(last) => {
+                self.step_node(NodeInput::SnapshotRejected(last), &mut effects);
+            }
+        }
+        self.settle_changes(&mut effects);
+        effects.take_snapshot = self.wants_snapshot();
+        self.taking_snapshot |= effects.take_snapshot;
+        effects.wants_responses = !self.proposals.is_empty();
+        effects
+    }
+
+    fn step_node(&mut self, input: crate::raft::Input<C>, effects: &mut Effects<C, A>) {
+        let ready = self.node.step(input);
+        self.take_ready(ready, effects);
+    }
+
+    /// Passes on what the node wants, and looks after reads.
+    fn take_ready(&mut self, ready: crate::raft::Ready<C>, effects: &mut Effects<C, A>) {
+        effects.write = ready.write;
+        effects.messages = ready.messages;
+        effects.install = ready.install;
+        effects.load = ready.load;
+        effects.apply = ready.committed;
+        effects.set = ready.set;
+        effects.cancelled = ready.cancelled;
+        effects.leadership = ready.leadership;
+        effects.confirmed_round = ready.confirmed_round;
+        for outcome in ready.reads {
+            if !self.asking.remove(&outcome.request) {
+                continue; // Cancelled, answered already, or of an earlier incarnation.
+            }
+            match outcome.index {
+                Ok(index) => {
+                    self.reads.insert((index, outcome.request));
+                }
+                Err(refusal) => effects.answer(outcome.request, Err(Failure::Refused(refusal))),
+            }
+        }
+        if !self.reads.is_empty() {
+            self.answer_applied(effects);
+        }
+    }
+
+    fn take_request(&mut self, request: Request<C>, effects: &mut Effects<C, A>) {
+        use crate::raft::Input as NodeInput;
+        match request {
+            Request::Propose(commands) => match self.node.leader() {
+                Some(leader) if leader != self.node.id() => {
+                    for (request, command) in commands {
+                        self.forwarded.insert(request);
+                        effects.forwards.push((leader, Forward::Propose { request, command }));
+                    }
+                }
+                _ => self.propose(self.node.id(), commands, effects),
+            },
+            Request::Read(request) => {
+                self.asking.insert(request);
+                self.step_node(NodeInput::Read(request), effects);
+            }
+            Request::ChangeMembers(request, changes) => {
+                let ready = self.node.step(NodeInput::ChangeMembers(changes));
+                match ready.outcome {
+                    Some(Ok(Accepted::MembersChanging { entry })) => {
+                        if let Some((_, earlier)) = self.change.replace((entry.index, request)) {
+                            effects.answer(earlier, Err(Failure::Unknown));
+                        }
+                    }
+                    outcome => effects.answer(request, Err(refusal_of(outcome))),
+                }
+                self.take_ready(ready, effects);
+            }
+            Request::TransferLeadership(request, to) => {
+                let ready = self.node.step(NodeInput::TransferLeadership(to));
+                match ready.outcome {
+                    Some(Ok(Accepted::Transferring)) => {
+                        if let Some((_, earlier)) = self.transfer.replace((self.node.term(), request)) {
+                            effects.answer(earlier, Err(Failure::Unknown));
+                        }
+                    }
+                    outcome => effects.answer(request, Err(refusal_of(outcome))),
+                }
+                self.take_ready(ready, effects);
+            }
+        }
+    }
+
+    // --- proposals -----------------------------------------------------------------------------
+
+    /// Proposes for clients of `origin`, this replica or another.
+    fn propose(&mut self, origin: NodeId, requests: Vec<(RequestId, C)>, effects: &mut Effects<C, A>) {
+        let (requests, commands): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        let input = crate::raft::Input::Propose { commands, expected_term: None };
+        let ready = self.node.step(input);
+        match ready.outcome {
+            Some(Ok(Accepted::Proposed { first, count })) => {
+                assert_eq!(count as usize, requests.len(), "proposals are taken as a whole");
+                for (offset, request) in requests.into_iter().enumerate() {
+                    let id = EntryId::new(first.term, first.index.plus(offset as u64));
+                    self.proposals.insert((id.index, request), Waiting { id, origin, request });
+                }
+            }
+            outcome => {
+                for request in requests {
+                    self.answer_origin(origin, request, Err(refusal_of(outcome)), effects);
+                }
+            }
+        }
+        self.take_ready(ready, effects);
+    }
+
+    /// Entries up to `last` are applied: whoever waits at one of them learns its fate.
+    fn answer_proposals(&mut self, last: Index, responses: Vec<(EntryId, A)>, effects: &mut Effects<C, A>) {
+        if self.proposals.is_empty() {
+            return;
+        }
+        let mut responses = responses.into_iter().peekable();
+        while let Some(next) = self.proposals.first_entry() {
+            let (index, _) = *next.key();
+            if index > last {
+                break;
+            }
+            let waiting = next.remove();
+            while responses.peek().is_some_and(|(id, _)| id.index < index) {
+                responses.next();
+            }
+            // A snapshot that was loaded instead of the entry tells nothing of it.
+            let outcome = match responses.peek() {
+                Some((id, response)) if id.index == index && R::is_answered_by(waiting.id, *id) => {
+                    Ok((waiting.id, response.clone()))
+                }
+                _ if self.node.log().term_at(index).is_some_and(|term| term != waiting.id.term) => {
+                    Err(Failure::Lost)
+                }
+                _ => Err(Failure::Unknown),
+            };
+            self.answer_origin(waiting.origin, waiting.request, outcome, effects);
+        }
+    }
+
+    fn answer_origin(
+        &self,
+        origin: NodeId,
+        request: RequestId,
+        outcome: Result<(EntryId, A), Failure>,
+        effects: &mut Effects<C, A>,
+    ) {
+        if origin == self.node.id() {
+            effects.answer(request, outcome.map(|(id, response)| Reply::Applied { id, response }));
+        } else {
+            effects.forwards.push((origin, Forward::Answer { request, outcome }));
+        }
+    }
+
+    /// The leader answered a forwarded request.
+    fn take_answer(
+        &mut self,
+        request: RequestId,
+        outcome: Result<(EntryId, A), Failure>,
+        effects: &mut Effects<C, A>,
+    ) {
+        if !self.forwarded.remove(&request) {
+            return; // Cancelled, answered already, or of an earlier incarnation.
+        }
+        match outcome {
+            Ok((id, response)) => {
+                self.answered.insert((id.index, request), (id, response));
+                self.answer_applied(effects);
+            }
+            Err(failure) => effects.answer(request, Err(failure)),
+        }
+    }
+
+    /// Answers what only waited for this replica's state machine.
+    fn answer_applied(&mut self, effects: &mut Effects<C, A>) {
+        let applied = self.node.applied_index();
+        while let Some((index, request)) = self.reads.first().copied()
+            && R::may_serve(index, applied)
+        {
+            self.reads.pop_first();
+            effects.answer(request, Ok(Reply::Read { index }));
+        }
+        while let Some(entry) = self.answered.first_entry()
+            && entry.key().0 <= applied
+        {
+            let ((_, request), (id, response)) = entry.remove_entry();
+            effects.answer(request, Ok(Reply::Applied { id, response }));
+        }
+    }
+
+    fn cancel(&mut self, request: RequestId, effects: &mut Effects<C, A>) {
+        let proposals = self.proposals.len();
+        self.proposals.retain(|_, waiting| waiting.request != request);
+        let mut found = self.proposals.len() < proposals;
+        found |= self.forwarded.remove(&request);
+        found |= self.asking.remove(&request);
+        let reads = self.reads.len();
+        self.reads.retain(|(_, read)| *read != request);
+        found |= self.reads.len() < reads;
+        let answered = self.answered.len();
+        self.answered.retain(|(_, answered), _| *answered != request);
+        found |= self.answered.len() < answered;
+        found |= self.change.take_if(|(_, change)| *change == request).is_some();
+        found |= self.transfer.take_if(|(_, transfer)| *transfer == request).is_some();
+        if found {
+            effects.answer(request, Err(Failure::Unknown));
+        }
+    }
+
+    // --- members, leadership, snapshots ----------------------------------------------------------
+
+    /// Answers a change of members or a transfer that is over.
+    fn settle_changes(&mut self, effects: &mut Effects<C, A>) {
+        if let Some((entry, request)) = self.change {
+            let (index, configuration) = self.node.log().configuration();
+            let done = index >= entry && !configuration.is_joint() && index <= self.node.commit_index();
+            if done {
+                effects.answer(request, Ok(Reply::MembersChanged(configuration.clone())));
+                self.change = None;
+            } else if !self.node.is_leader() {
+                // The next leader completes the change, or it was never committed.
+                effects.answer(request, Err(Failure::Unknown));
+                self.change = None;
+            }
+        }
+        if let Some((term, request)) = self.transfer {
+            if !self.node.is_leader() || self.node.term() != term {
+                effects.answer(request, Ok(Reply::Transferred));
+                self.transfer = None;
+            } else if self.node.transferee().is_none() {
+                // Given up, or asked to transfer to itself: leadership is where it was.
+                effects.answer(request, Err(Failure::Refused(Refusal::Transferring)));
+                self.transfer = None;
+            }
+        }
+    }
+
+    fn wants_snapshot(&mut self) -> bool {
+        let behind = self.node.applied_index().0.saturating_sub(self.node.log().snapshot().last.index.0);
+        let due = self.policy.every_entries > 0 && behind >= self.policy.every_entries;
+        if behind == 0 || self.taking_snapshot || !(due || self.compact) {
+            self.compact &= behind > 0;
+            return false;
+        }
+        let sending = self.node.progress().is_some_and(|progress| {
+            progress.values().any(|progress| matches!(progress.flow, Flow::Snapshot { .. }))
+        });
+        if sending || self.node.incoming_snapshot().is_some() {
+            return false;
+        }
+        self.compact = false;
+        true
+    }
+}
+
+impl<C, A> Effects<C, A> {
+    fn answer(&mut self, request: RequestId, outcome: Result<Reply<A>, Failure>) {
+        self.answers.push(Answer { request, outcome });
+    }
+}
+
+impl<C, A> Default for Effects<C, A> {
+    fn default() -> Effects<C, A> {
+        Effects {
+            write: None,
+            messages: Vec::new(),
+            forwards: Vec::new(),
+            stage: None,
+            install: None,
+            load: None,
+            apply: Committed::default(),
+            wants_responses: false,
+            take_snapshot: false,
+            answers: Vec::new(),
+            set: TimerSet::default(),
+            cancelled: TimerSet::default(),
+            leadership: None,
+            confirmed_round: None,
+        }
+    }
+}
+
+fn refusal_of(outcome: Option<Result<Accepted, Refusal>>) -> Failure {
+    match outcome {
+        Some(Err(refusal)) => Failure::Refused(refusal),
+        Some(Ok(_)) | None => unreachable!("a node answers a request with its own kind of outcome"),
+    }
+}

@@ -1,0 +1,21 @@
+//! The safety decisions of a replica beyond consensus: when a client may be answered.
+
+use crate::raft::rules::{self, Raft};
+use crate::raft::{EntryId, Index};
+
+/// The rules of consensus and those of answering clients.
+pub trait Rules: rules::Rules {
+    /// A waiting proposal is answered by the entry that was applied at its index only if that is the
+    /// very entry: another leader's may stand there.
+    fn is_answered_by(proposed: EntryId, applied: EntryId) -> bool {
+        proposed == applied
+    }
+
+    /// A linearizable read is served when everything up to its read index is applied
+    /// (dissertation §6.4, step 4).
+    fn may_serve(read_index: Index, applied: Index) -> bool {
+        read_index <= applied
+    }
+}
+
+impl Rules for Raft {}
