@@ -2,11 +2,13 @@
 //!
 //! Status 0 is success, 1 a promise that did not hold, 2 arguments that make no sense.
 
+mod demo;
 mod workload;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sha2::{Digest, Sha256};
 
 /// A replicated key-value store whose consensus code is model-checked as it ships.
 #[derive(Parser, Debug)]
@@ -18,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Watch five replicas: operations, a minority, a new leader, a heal
+    Demo(demo::Arguments),
     /// Run one of the frozen workloads and print the SHA-256 of the snapshot it leaves behind
     Workload(workload::Arguments),
 }
@@ -26,8 +30,14 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Workload(arguments) => workload::run(&arguments),
     }
+}
+
+/// Lowercase hexadecimal SHA-256.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Says what went wrong, on standard error.

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sha2::{Digest, Sha256};
-
-use super::{FAILED, USAGE, fail};
+use super::{FAILED, USAGE, fail, sha256};
 use crate::cluster::workload::{Scenario, Workload, WorkloadError};
 
 #[derive(clap::Args, Debug)]
@@ -40,8 +38,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     {
         return fail(FAILED, &format_args!("cannot write {}: {error}", path.display()));
     }
-    let digest = Sha256::digest(&bytes);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("{hex}");
+    println!("{}", sha256(&bytes));
     ExitCode::SUCCESS
 }

@@ -431,3 +431,159 @@ fn sessions(reader: &mut Reader<'_>, position: Position) -> Result<Sessions, Dec
     }
     Ok(sessions)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{from_bytes, to_bytes};
+    use crate::kv::fixture::{Dice, Log, put};
+    use crate::kv::{BTreeEngine, Shipped};
+    use crate::raft::types::Term;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    /// Decoding gives the value back, and no shorter or longer input is accepted.
+    fn round_trips<T: Wire + PartialEq + fmt::Debug>(value: &T) -> Vec<u8> {
+        let mut bytes = to_bytes(value);
+        assert!(bytes.len() >= T::MIN_BYTES, "{value:?}");
+        assert_eq!(from_bytes::<T>(&bytes).as_ref(), Ok(value));
+        for length in 0..bytes.len() {
+            assert!(from_bytes::<T>(&bytes[..length]).is_err(), "{value:?} cut to {length}");
+        }
+        bytes.push(0);
+        assert!(from_bytes::<T>(&bytes).is_err(), "{value:?} with a tail");
+        bytes.pop();
+        bytes
+    }
+
+    /// Whatever a damaged input decodes to, its encoding is that input.
+    fn survives_flipped_bits<T: Wire + PartialEq + fmt::Debug>(bytes: &[u8]) {
+        let mut damaged = bytes.to_vec();
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                damaged[position] ^= 1 << bit;
+                if let Ok(value) = from_bytes::<T>(&damaged) {
+                    assert_eq!(to_bytes(&value), damaged, "{value:?}");
+                }
+                damaged[position] ^= 1 << bit;
+            }
+        }
+    }
+
+    #[test]
+    fn a_put_has_its_bytes() {
+        let op = Put { lease: LeaseId(-1), prev_kv: true, ..put("k", "vv") };
+        let command = Command::tagged(ClientId(3), 4, Op::Put(op));
+        let expected = [
+            &[1, 1, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0][..],
+            &[1, 1, 0, 0, 0, b'k', 2, 0, 0, 0, b'v', b'v'],
+            &[255, 255, 255, 255, 255, 255, 255, 255, 4],
+        ];
+        assert_eq!(round_trips(&command), expected.concat());
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_where_it_stands() {
+        let cases: [(&[u8], &str); 6] = [
+            (&[2, 0, 0], "byte 0: unknown version"),
+            (&[1, 2, 0], "byte 1: a flag is neither 0 nor 1"),
+            (&[1, 0, 6], "byte 2: unknown tag of Op"),
+            (&[1, 0, 2, 3], "byte 3: unknown tag of KeyRange"),
+            (&[1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8], "byte 19: unknown flag"),
+            (&[1, 0, 3, 255, 255, 255, 255], "byte 3: a count is larger than the rest of the input allows"),
+        ];
+        for (bytes, expected) in cases {
+            let error = from_bytes::<Command>(bytes).expect_err("refused");
+            assert_eq!(error.to_string(), expected);
+            let mut store: Store = Store::default();
+            let id = EntryId::new(Term(1), Index(1));
+            assert_eq!(apply(&mut store, id, bytes), Err(ApplyError::Undecodable(error)));
+            assert_eq!(store, Store::default(), "the store has not changed");
+        }
+    }
+
+    /// Random logs: every command, response and snapshot round-trips; applying the bytes is applying
+    /// the command; a store restored from a snapshot cannot be told from the original.
+    #[test]
+    fn bytes_stand_for_the_values() {
+        for seed in 0..300 {
+            let mut dice = Dice::new(seed);
+            let mut log = Log::<Shipped>::new(5);
+            let mut by_bytes = log.store.clone();
+            for step in 0..30 {
+                let command = dice.command();
+                let bytes = round_trips(&command);
+                let id = log.next();
+                let response = log.command(&command);
+                assert_eq!(apply(&mut by_bytes, id, &bytes).as_ref(), Ok(&response), "{command:?}");
+                let response_bytes = round_trips(&response);
+                if step % 10 == 0 {
+                    survives_flipped_bits::<Command>(&bytes);
+                    survives_flipped_bits::<Response>(&response_bytes);
+                    let snapshot = round_trips(&log.store.snapshot().expect("memory"));
+                    survives_flipped_bits::<Snapshot>(&snapshot);
+                    let mut restored: Store = Store::open(BTreeEngine::new(1));
+                    restored.restore(from_bytes(&snapshot).expect("decodes")).expect("memory");
+                    assert_eq!(restored, by_bytes);
+                    by_bytes = restored;
+                }
+            }
+            assert_eq!(log.store, by_bytes, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_no_harm() {
+        let mut dice = Dice::new(1);
+        for _ in 0..20_000 {
+            let length = dice.below(60);
+            let mut bytes: Vec<u8> = (0..length).map(|_| dice.below(6) as u8).collect();
+            if let Some(version) = bytes.first_mut() {
+                *version = 1;
+            }
+            let _ = from_bytes::<Command>(&bytes);
+            let _ = from_bytes::<Response>(&bytes);
+            let _ = from_bytes::<Snapshot>(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_no_store_could_have_written_is_refused() {
+        let mut log = Log::<Shipped>::new(5);
+        let client = log.open_session();
+        log.tagged(client, 1, put("a", "1"));
+        log.run(put("b", "1"));
+        log.run(put("a", "2"));
+        let good = log.store.snapshot().expect("memory");
+        round_trips(&good);
+        let mut cases: Vec<(&str, Snapshot)> = vec![];
+        let mut case = |name, change: &dyn Fn(&mut Snapshot)| {
+            let mut bad = good.clone();
+            change(&mut bad);
+            cases.push((name, bad));
+        };
+        case("keys out of order", &|bad| bad.keys.swap(0, 1));
+        case("a key twice", &|bad| bad.keys[1] = bad.keys[0].clone());
+        case("a key from the future", &|bad| bad.position.revision = Revision(3));
+        case("a revision without an entry", &|bad| bad.position.revision = Revision(9));
+        case("revision 0", &|bad| bad.position.revision = Revision(0));
+        case("created after the last put", &|bad| bad.keys[0].record.create_revision = Revision(5));
+        case("created before the first change", &|bad| bad.keys[0].record.create_revision = Revision(1));
+        case("never put", &|bad| bad.keys[0].record.version = 0);
+        case("put more often than revisions allow", &|bad| bad.keys[0].record.version = 9);
+        case("a session from the future", &|bad| {
+            let session = Session { last_used: Index(9), answered: None };
+            assert!(bad.sessions.insert(ClientId(2), session));
+        });
+        case("a session used before it was opened", &|bad| {
+            let session = Session { last_used: Index(2), answered: None };
+            assert!(bad.sessions.insert(ClientId(3), session));
+        });
+        case("a session that has expired", &|bad| {
+            bad.position.applied.index = Index(8);
+        });
+        for (name, bad) in cases {
+            assert!(from_bytes::<Snapshot>(&to_bytes(&bad)).is_err(), "{name}");
+        }
+    }
+}

@@ -241,58 +241,40 @@ pub trait Writer {
     fn put_count(&mut self, count: usize);
     /// A `u32` length and the bytes.
     fn put_bytes(&mut self, bytes: &[u8]);
-    /// A flag and, if `value` is there, what `put` writes of it.
-    fn put_option<T: ?Sized>(&mut self, value: Option<&T>, put: impl FnOnce(&mut Self, &T));
 }
 
 impl Writer for Vec<u8> {
-    #[inline]
     fn put_u8(&mut self, value: u8) {
         self.push(value);
     }
 
-    #[inline]
     fn put_u16(&mut self, value: u16) {
         self.extend_from_slice(&value.to_le_bytes());
     }
 
-    #[inline]
     fn put_u32(&mut self, value: u32) {
         self.extend_from_slice(&value.to_le_bytes());
     }
 
-    #[inline]
     fn put_u64(&mut self, value: u64) {
         self.extend_from_slice(&value.to_le_bytes());
     }
 
-    #[inline]
     fn put_i64(&mut self, value: i64) {
         self.extend_from_slice(&value.to_le_bytes());
     }
 
-    #[inline]
     fn put_bool(&mut self, value: bool) {
         self.push(u8::from(value));
     }
 
-    #[inline]
     fn put_count(&mut self, count: usize) {
         self.put_u32(u32::try_from(count).expect("a list or byte string has fewer than 2^32 elements"));
     }
 
-    #[inline]
     fn put_bytes(&mut self, bytes: &[u8]) {
         self.put_count(bytes.len());
         self.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn put_option<T: ?Sized>(&mut self, value: Option<&T>, put: impl FnOnce(&mut Self, &T)) {
-        self.put_bool(value.is_some());
-        if let Some(value) = value {
-            put(self, value);
-        }
     }
 }
 
@@ -406,7 +388,10 @@ impl Wire for Bytes {
 
 impl<T: Wire> Wire for Option<T> {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.put_option(self.as_ref(), |out, value| value.encode(out));
+        out.put_bool(self.is_some());
+        if let Some(value) = self {
+            value.encode(out);
+        }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Option<T>, DecodeError> {

@@ -45,8 +45,8 @@
 //!
 //! # Where things are
 //!
-//! `command` and `response` are the vocabulary, `store` applies, `txn` evaluates without writing,
-//! `session` is the table, `engine` keeps the keys, `rules` holds the decisions that a checker may
+//! `command`, `key` and `response` are the vocabulary, `store` applies, `check` finds malformed requests,
+//! `txn` evaluates without writing, `session` is the table, `engine` keeps the keys, `rules` holds the decisions that a checker may
 //! take away one at a time. The bytes of it all are in [`codec::kv`](crate::codec::kv).
 //!
 //! # Invariants
@@ -66,8 +66,11 @@
 //! whole range, and a snapshot is built in memory at once; engines with cheaper counts and streams
 //! come later. The number of sessions is bounded only by their time to live.
 
+mod check;
 mod command;
 mod engine;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod key;
 mod response;
 mod rules;
@@ -75,6 +78,7 @@ mod session;
 mod store;
 mod txn;
 
+pub use check::TXN_OPS_MAX;
 pub use command::{
     Blob, ClientId, Command, Compare, Delete, KeyRange, LeaseId, Op, Put, Range, Relation, Revision,
     SessionTag, SimpleOp, Target, Txn, TxnOp,
@@ -88,4 +92,3 @@ pub use response::{
 pub use rules::{Rules, Shipped, Verdict};
 pub use session::{Answer, Session, SessionChange, Sessions};
 pub use store::{SESSION_TTL_ENTRIES, Store};
-pub use txn::TXN_OPS_MAX;

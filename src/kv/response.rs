@@ -33,7 +33,7 @@ impl Record {
 
     /// Puts the key again, at `revision`.
     pub fn put(&mut self, value: Bytes, lease: LeaseId, revision: Revision) {
-        assert!(self.mod_revision < revision, "{revision:?} does not follow {:?}", self.mod_revision);
+        assert!(self.mod_revision <= revision, "{revision:?} is before {:?}", self.mod_revision);
         self.value = value;
         self.mod_revision = revision;
         self.version += 1;

@@ -29,8 +29,8 @@ pub struct Store<E = BTreeEngine, R = Shipped> {
     rules: PhantomData<R>,
 }
 
-impl Default for Store {
-    fn default() -> Store {
+impl<R: Rules> Default for Store<BTreeEngine, R> {
+    fn default() -> Store<BTreeEngine, R> {
         Store::open(BTreeEngine::new(SESSION_TTL_ENTRIES))
     }
 }
@@ -266,5 +266,327 @@ fn remember(session: Option<SessionTag>, response: &Response, changes: &mut Vec<
     if !changes.contains(&SessionChange::Close { client }) {
         let answer = Answer { sequence, response: response.clone() };
         changes.push(SessionChange::Answer { client, answer });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::fixture::{Dice, Log, between, one, put};
+    use crate::kv::{Delete, KeyRange, LeaseId, Relation, SimpleOp, Target, Txn, TxnOp, View};
+    use crate::raft::types::{Index, Term};
+    use alloc::vec;
+
+    fn log() -> Log {
+        Log::new(100)
+    }
+
+    fn refused(refusal: Refusal) -> Outcome {
+        Outcome::Refused(refusal)
+    }
+
+    #[test]
+    fn a_command_that_changes_a_key_takes_the_next_revision_and_no_other_does() {
+        let mut log = log();
+        let steps: [(Op, u64); 12] = [
+            (Op::NoOp, 1),
+            (put("a", "1").into(), 2),
+            (put("a", "1").into(), 3),
+            (put("b", "").into(), 4),
+            (Delete::new(one("x")).into(), 4),
+            (Delete::new(KeyRange::all()).into(), 5),
+            (Delete::new(KeyRange::all()).into(), 5),
+            (Op::OpenSession, 5),
+            (Op::CloseSession { client: ClientId(8) }, 5),
+            (Put { ignore_value: true, ..put("a", "") }.into(), 5),
+            (Txn { compares: vec![], then: vec![], otherwise: vec![] }.into(), 5),
+            (put("a", "2").into(), 6),
+        ];
+        for (op, revision) in steps {
+            assert_eq!(log.run(op.clone()).revision, Revision(revision), "{op:?}");
+            assert_eq!(log.store.revision(), Revision(revision), "{op:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_counts_its_puts_and_starts_anew_after_a_delete() {
+        let mut log = log();
+        log.run(put("a", "1"));
+        assert_eq!(log.key("a"), Some((b"1".to_vec(), 2, 2, 1)));
+        log.run(put("b", "1"));
+        log.run(put("a", "2"));
+        assert_eq!(log.key("a"), Some((b"2".to_vec(), 2, 4, 2)));
+        log.run(Delete::new(one("a")));
+        assert_eq!(log.key("a"), None);
+        log.run(put("a", "3"));
+        assert_eq!(log.key("a"), Some((b"3".to_vec(), 6, 6, 1)));
+        assert_eq!(log.key("b"), Some((b"1".to_vec(), 3, 3, 1)));
+    }
+
+    #[test]
+    fn the_flags_of_a_put_keep_and_show_what_was_there() {
+        let mut log = log();
+        let lease = LeaseId(7);
+        let keep_value = Put { ignore_value: true, prev_kv: true, lease, ..put("a", "") };
+        let keep_lease = Put { ignore_lease: true, ..put("a", "2") };
+        assert_eq!(log.run(keep_value.clone()).outcome, refused(Refusal::KeyNotFound));
+        assert_eq!(log.run(keep_lease.clone()).outcome, refused(Refusal::KeyNotFound));
+        log.run(put("a", "1"));
+        let was = log.store.get(b"a").expect("memory");
+        assert_eq!(log.run(keep_value).outcome, Outcome::Put(PutOutcome { prev_kv: was }));
+        assert_eq!(log.run(keep_lease).outcome, Outcome::Put(PutOutcome::default()));
+        let Some(KeyValue { record, .. }) = log.store.get(b"a").expect("memory") else { panic!("gone") };
+        assert_eq!((record.value.as_slice(), record.lease, record.version), (&b"2"[..], lease, 3));
+        log.run(put("a", "3"));
+        let Some(KeyValue { record, .. }) = log.store.get(b"a").expect("memory") else { panic!("gone") };
+        assert_eq!(record.lease, LeaseId::NONE, "a put without a lease detaches the key");
+        let contradictions = [
+            (Put { ignore_value: true, ..put("a", "x") }, Refusal::ValueProvided),
+            (Put { ignore_lease: true, lease, ..put("a", "x") }, Refusal::LeaseProvided),
+        ];
+        for (put, refusal) in contradictions {
+            assert_eq!(log.run(put).outcome, refused(refusal));
+        }
+    }
+
+    #[test]
+    fn a_delete_counts_and_shows_what_it_removed() {
+        let mut log = log();
+        for key in ["a", "b", "c"] {
+            log.run(put(key, "v"));
+        }
+        let Outcome::Deleted(deleted) = log.run(Delete { keys: between("a", "c"), prev_kv: true }).outcome
+        else {
+            panic!("not a delete")
+        };
+        assert_eq!(deleted.deleted, 2);
+        let keys: Vec<&[u8]> = deleted.prev_kvs.iter().map(|kv| kv.key.as_slice()).collect();
+        assert_eq!(keys, [b"a", b"b"]);
+        assert_eq!(log.store.range(&Range::new(KeyRange::all())).expect("memory").count, 1);
+    }
+
+    #[test]
+    fn a_read_counts_everything_and_shows_what_was_asked_for() {
+        let mut log = log();
+        for key in ["a", "b", "c"] {
+            log.run(put(key, "v"));
+        }
+        let all = Range::new(KeyRange::all());
+        let cases = [
+            (all.clone(), 3, false),
+            (Range { limit: 2, ..all.clone() }, 2, true),
+            (Range { limit: 3, ..all.clone() }, 3, false),
+            (Range { count_only: true, limit: 1, ..all.clone() }, 0, false),
+        ];
+        for (range, shown, more) in cases {
+            let found = log.store.range(&range).expect("memory");
+            assert_eq!((found.kvs.len(), found.more, found.count), (shown, more, 3), "{range:?}");
+        }
+        let found = log.store.range(&Range { keys_only: true, ..all }).expect("memory");
+        assert!(found.kvs.iter().all(|kv| kv.record.value.is_empty() && kv.record.version == 1));
+    }
+
+    #[test]
+    fn a_retry_is_answered_from_memory_and_not_carried_out() {
+        let mut log = log();
+        let client = log.open_session();
+        assert_eq!(client, ClientId(1), "a session is named after the index of its entry");
+        let first = log.tagged(client, 5, put("a", "1"));
+        log.run(put("a", "2"));
+        assert_eq!(log.tagged(client, 5, put("a", "1")), first);
+        assert_eq!(log.key("a"), Some((b"2".to_vec(), 2, 3, 2)));
+        assert_eq!(log.store.revision(), Revision(3));
+        // A refusal is an answer like any other, even if the request would now succeed.
+        let keep = Put { ignore_value: true, ..put("b", "") };
+        let first = log.tagged(client, 6, keep.clone());
+        assert_eq!(first.outcome, refused(Refusal::KeyNotFound));
+        log.run(put("b", "1"));
+        assert_eq!(log.tagged(client, 6, keep), first);
+    }
+
+    #[test]
+    fn an_older_request_is_refused() {
+        let mut log = log();
+        let client = log.open_session();
+        log.tagged(client, 5, put("a", "1"));
+        assert_eq!(log.tagged(client, 4, put("a", "0")).outcome, refused(Refusal::SequenceTooOld));
+        assert_eq!(log.key("a"), Some((b"1".to_vec(), 2, 2, 1)));
+        assert_eq!(log.tagged(client, 9, put("a", "2")).revision, Revision(3), "gaps are allowed");
+    }
+
+    #[test]
+    fn sessions_are_independent() {
+        let mut log = log();
+        let (a, b) = (log.open_session(), log.open_session());
+        log.tagged(a, 1, put("a", "1"));
+        assert_eq!(log.tagged(b, 1, put("a", "2")).revision, Revision(3));
+    }
+
+    #[test]
+    fn an_unknown_or_closed_session_is_refused_and_nothing_applied() {
+        let mut log = log();
+        let client = log.open_session();
+        log.tagged(client, 1, Op::NoOp);
+        assert_eq!(log.tagged(client, 2, Op::CloseSession { client }).outcome, Outcome::SessionClosed);
+        for client in [client, ClientId(77)] {
+            assert_eq!(log.tagged(client, 3, put("a", "1")).outcome, refused(Refusal::SessionExpired));
+            assert_eq!(log.run(Op::CloseSession { client }).outcome, refused(Refusal::SessionExpired));
+        }
+        assert_eq!(log.key("a"), None);
+        assert!(log.store.sessions().is_empty());
+    }
+
+    #[test]
+    fn a_session_expires_by_log_position_and_any_use_prolongs_it() {
+        for pass_by_advance in [false, true] {
+            let mut log = Log::<Shipped>::new(3);
+            let (idle, busy) = (log.open_session(), log.open_session());
+            for sequence in [1, 1, 0] {
+                log.tagged(busy, sequence, Op::NoOp);
+            }
+            assert_eq!(log.store.sessions().len(), 1, "{idle:?}, last used at entry 1, is gone at entry 5");
+            assert_eq!(log.tagged(idle, 1, put("a", "1")).outcome, refused(Refusal::SessionExpired));
+            for _ in 0..3 {
+                if pass_by_advance {
+                    let id = log.next();
+                    log.store.advance(id).expect("memory");
+                } else {
+                    log.run(Op::NoOp);
+                }
+            }
+            assert_eq!(log.store.sessions().len(), 0, "last used at entry 5, gone at entry 9");
+            assert_eq!(log.store.revision(), Revision::FIRST);
+        }
+    }
+
+    #[test]
+    fn a_request_at_the_entry_of_its_expiry_is_refused() {
+        let mut log = Log::<Shipped>::new(2);
+        let client = log.open_session();
+        log.run(Op::NoOp);
+        log.run(Op::NoOp);
+        assert_eq!(log.store.sessions().len(), 1);
+        assert_eq!(log.tagged(client, 1, put("a", "1")).outcome, refused(Refusal::SessionExpired));
+        assert_eq!(log.key("a"), None);
+        let client = log.open_session();
+        log.run(Op::NoOp);
+        log.run(Op::NoOp);
+        let closed = log.run(Op::CloseSession { client });
+        assert_eq!(closed.outcome, refused(Refusal::SessionExpired));
+    }
+
+    #[test]
+    fn a_snapshot_replaces_everything_and_answers_retries() {
+        let mut log = log();
+        let client = log.open_session();
+        let answer = log.tagged(client, 1, put("a", "1"));
+        log.run(put("a", "2"));
+        let snapshot = log.store.snapshot().expect("memory");
+
+        let mut other = Log::<Shipped>::new(7);
+        other.run(put("stale", "x"));
+        other.open_session();
+        other.store.restore(snapshot).expect("memory");
+        assert_eq!(other.store, log.store, "with its sessions, their ttl and the position");
+        assert_eq!(other.tagged(client, 1, put("a", "1")), answer);
+        assert_eq!(other.key("a"), Some((b"2".to_vec(), 2, 3, 2)));
+    }
+
+    #[test]
+    fn a_view_stays_while_the_store_moves_on() {
+        let mut log = log();
+        log.run(put("a", "1"));
+        let view = log.store.engine().view();
+        log.run(Delete::new(one("a")));
+        assert_eq!(view.clone().get(b"a").expect("memory").map(|kv| kv.record.version), Some(1));
+        assert_eq!(view.position().applied.index, Index(1));
+        assert_eq!(Snapshot::of::<Shipped>(&view).expect("memory").keys.len(), 1);
+        assert_eq!(log.store.engine().durable_applied(), EntryId::ZERO);
+    }
+
+    #[test]
+    #[cfg(feature = "std")]
+    fn an_entry_out_of_order_is_not_survived() {
+        for (term, index) in [(2, 2), (2, 4), (1, 3)] {
+            let mut store: Store = Store::default();
+            for index in 1..=2 {
+                store.advance(EntryId::new(Term(2), Index(index))).expect("memory");
+            }
+            let id = EntryId::new(Term(term), Index(index));
+            let result = std::panic::catch_unwind(move || store.apply(id, &Command::new(Op::NoOp)));
+            assert!(result.is_err(), "{id}");
+        }
+    }
+
+    /// The short way of the engine in memory and the way of the trait are the same function.
+    #[test]
+    fn a_plain_put_does_what_its_parts_would_do() {
+        for seed in 0..200 {
+            let mut dice = Dice::new(seed);
+            let (mut short, mut long) = (log(), log());
+            for _ in 0..40 {
+                let command = dice.command();
+                let response = short.command(&command);
+                // In a transaction the same put goes through the overlay.
+                let Command { session: None, op: Op::Put(put) } = &command else {
+                    assert_eq!(long.command(&command), response);
+                    continue;
+                };
+                let txn = Txn {
+                    compares: vec![],
+                    then: vec![SimpleOp::from(put.clone()).into()],
+                    otherwise: vec![],
+                };
+                assert_eq!(long.run(txn).revision, response.revision, "{command:?}");
+                assert_eq!(long.store, short.store, "{command:?}");
+            }
+        }
+    }
+
+    /// Each rule that is taken away shows: the decisions are made where the rules say so.
+    #[test]
+    fn the_store_follows_its_rules() {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        struct Different;
+        impl Rules for Different {
+            fn judge(_: Option<u64>, _: u64) -> Verdict {
+                Verdict::New
+            }
+            fn is_expired(_: Index, _: Index, _: u64) -> bool {
+                false
+            }
+            fn compares_see_earlier_steps() -> bool {
+                true
+            }
+            fn snapshot_sessions(sessions: &Sessions) -> Sessions {
+                Sessions::new(sessions.ttl_entries())
+            }
+            fn restored<V: View>(before: &V, mut snapshot: Snapshot) -> Result<Snapshot, EngineError> {
+                snapshot.keys.extend(before.range(&KeyRange::all()).collect::<Result<Vec<_>, _>>()?);
+                Ok(snapshot)
+            }
+        }
+        let mut log = Log::<Different>::new(1);
+        let client = log.open_session();
+        log.tagged(client, 1, put("a", "1"));
+        log.tagged(client, 1, put("a", "1"));
+        assert_eq!(log.key("a").map(|key| key.3), Some(2), "applied twice");
+        log.run(Op::NoOp);
+        log.run(Op::NoOp);
+        assert_eq!(log.store.sessions().len(), 1, "never expires");
+        let snapshot = log.store.snapshot().expect("memory");
+        assert!(snapshot.sessions.is_empty());
+        let mut other = Log::<Different>::new(1);
+        other.run(put("stale", "x"));
+        other.store.restore(snapshot).expect("memory");
+        assert!(other.key("stale").is_some() && other.key("a").is_some(), "merged");
+        let inner = Txn {
+            compares: vec![crate::kv::fixture::compare("n", Relation::Greater, Target::Version(0))],
+            then: vec![SimpleOp::from(put("seen", "1"))],
+            otherwise: vec![],
+        };
+        let then = vec![SimpleOp::from(put("n", "1")).into(), TxnOp::Txn(inner)];
+        log.run(Txn { compares: vec![], then, otherwise: vec![] });
+        assert!(log.key("seen").is_some());
     }
 }

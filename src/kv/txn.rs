@@ -4,12 +4,13 @@
 //! command; the store commits it as one batch, or drops it if a step is refused. So a refusal leaves
 //! no trace, later steps see earlier ones, and compares, which read below the overlay, do not.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::iter;
 use core::marker::PhantomData;
 
-use super::command::{Blob, Compare, Delete, KeyRange, Put, Revision, SimpleOp, Target, Txn, TxnOp};
+use super::check::check_put;
+use super::command::{Blob, Compare, Delete, KeyRange, LeaseId, Put, Revision, SimpleOp, Target, Txn, TxnOp};
 use super::engine::{Change, EngineError, Position, View};
 use super::key::Key;
 use super::response::{
@@ -17,10 +18,6 @@ use super::response::{
 };
 use super::rules::Rules;
 use super::session::Sessions;
-
-/// How many compares, and how many steps in either list, a transaction may have. What a transaction
-/// uses of it, by its longest list, is no longer free for one nested in it.
-pub const TXN_OPS_MAX: usize = 128;
 
 /// Why an evaluation ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +59,6 @@ pub(super) fn put<B: Blob>(
     let lease = if put.ignore_lease { record.lease } else { put.lease };
     record.put(value, lease, revision);
     Ok((KeyValue { key, record }, PutOutcome { prev_kv: put.prev_kv.then_some(previous) }))
-}
-
-/// Refuses a put that contradicts itself.
-fn check_put<B: Blob>(put: &Put<B>) -> Result<(), Refusal> {
-    if put.ignore_value && !put.value.as_slice().is_empty() {
-        return Err(Refusal::ValueProvided);
-    }
-    if put.ignore_lease && put.lease != super::LeaseId::NONE {
-        return Err(Refusal::LeaseProvided);
-    }
-    Ok(())
 }
 
 /// A state with changes on top.
@@ -246,131 +232,226 @@ impl Compare {
             Target::Version(operand) => number(|record| record.version, *operand),
             Target::CreateRevision(operand) => number(|record| record.create_revision.0, *operand),
             Target::ModRevision(operand) => number(|record| record.mod_revision.0, *operand),
-            Target::Lease(operand) => record.map_or(super::LeaseId::NONE, |record| record.lease).cmp(operand),
+            Target::Lease(operand) => record.map_or(LeaseId::NONE, |record| record.lease).cmp(operand),
         };
         self.relation.holds(ordering)
     }
 }
 
-impl Txn {
-    /// Refuses a transaction that is malformed whatever the state is, by what either list could do:
-    /// first its size, then each step, then keys that are put twice or put and deleted. The steps of
-    /// the two lists of one nested transaction exclude each other and may overlap.
-    ///
-    /// The store checks every transaction; a server may do so before it proposes one.
-    pub fn check(&self) -> Result<(), Refusal> {
-        let left = self.check_size(TXN_OPS_MAX)?;
-        for op in self.then.iter().chain(&self.otherwise) {
-            match op {
-                TxnOp::Simple(op) => op.check()?,
-                TxnOp::Txn(inner) => {
-                    inner.check_size(left)?;
-                    inner.then.iter().chain(&inner.otherwise).try_for_each(SimpleOp::check)?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::fixture::{Dice, Log, between, compare, one, put};
+    use crate::kv::{Outcome, Range, RangeOutcome, Relation, Response, Shipped, Store};
+    use crate::raft::types::Bytes;
+    use alloc::vec;
+
+    const THEN: Option<bool> = Some(true);
+    const ELSE: Option<bool> = Some(false);
+
+    /// "a" was put twice, at revisions 2 and 4, "b" once at 3 with lease 7; "x" does not exist.
+    fn log() -> Log {
+        let mut log = Log::new(100);
+        log.run(put("a", "1"));
+        log.run(Put { lease: LeaseId(7), ..put("b", "5") });
+        log.run(put("a", "2"));
+        log
+    }
+
+    fn always<O>(then: Vec<O>) -> Txn<O> {
+        Txn { compares: vec![], then, otherwise: vec![] }
+    }
+
+    fn steps(ops: impl IntoIterator<Item = SimpleOp>) -> Vec<TxnOp> {
+        ops.into_iter().map(TxnOp::Simple).collect()
+    }
+
+    fn outcome(response: Response) -> TxnOutcome {
+        match response.outcome {
+            Outcome::Txn(outcome) => outcome,
+            other => panic!("not a transaction: {other:?}"),
+        }
+    }
+
+    /// Which branch a transaction of these compares takes.
+    fn taken(compares: Vec<Compare>) -> Option<bool> {
+        let mut log = log();
+        let branch = |key| steps([put(key, "1").into()]);
+        let txn = Txn { compares, then: branch("then"), otherwise: branch("else") };
+        let succeeded = outcome(log.run(txn)).succeeded;
+        assert_eq!(log.key("then").is_some(), succeeded);
+        assert_eq!(log.key("else").is_some(), !succeeded);
+        Some(succeeded)
+    }
+
+    #[test]
+    fn compares_decide_the_branch() {
+        use Relation::{Equal, Greater, Less, NotEqual};
+        use Target::{CreateRevision, Lease, ModRevision, Value, Version};
+        let value = |text: &str| Value(Bytes::from(text));
+        let cases = [
+            ("a", Equal, value("2"), THEN),
+            ("a", Equal, value("1"), ELSE),
+            ("a", Greater, value("1"), THEN),
+            ("a", Less, value("1"), ELSE),
+            ("a", NotEqual, value("1"), THEN),
+            ("a", Equal, Version(2), THEN),
+            ("a", Equal, CreateRevision(2), THEN),
+            ("a", Equal, ModRevision(4), THEN),
+            ("a", Greater, ModRevision(4), ELSE),
+            ("b", Equal, Lease(LeaseId(7)), THEN),
+            ("a", Equal, Lease(LeaseId::NONE), THEN),
+            // A missing key has no value and the number 0.
+            ("x", Equal, value(""), ELSE),
+            ("x", NotEqual, value("1"), ELSE),
+            ("x", Equal, Version(0), THEN),
+            ("x", Equal, CreateRevision(0), THEN),
+            ("x", Greater, ModRevision(-1), THEN),
+            ("x", Less, ModRevision(i64::MAX), THEN),
+            ("x", Equal, Lease(LeaseId::NONE), THEN),
+        ];
+        for (key, relation, target, expected) in cases {
+            let condition = compare(key, relation, target);
+            assert_eq!(taken(vec![condition.clone()]), expected, "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn all_compares_must_hold() {
+        let holds = compare("a", Relation::Equal, Target::Version(2));
+        let fails = compare("b", Relation::Equal, Target::Version(2));
+        assert_eq!(taken(vec![]), THEN);
+        assert_eq!(taken(vec![holds.clone(), holds.clone()]), THEN);
+        assert_eq!(taken(vec![holds, fails]), ELSE);
+    }
+
+    #[test]
+    fn a_compare_of_a_range_must_hold_for_every_key() {
+        let of = |keys, relation, target| vec![Compare { keys, relation, target }];
+        assert_eq!(taken(of(KeyRange::all(), Relation::Greater, Target::Version(0))), THEN);
+        assert_eq!(taken(of(KeyRange::all(), Relation::Equal, Target::Version(1))), ELSE);
+        assert_eq!(taken(of(between("x", "z"), Relation::Equal, Target::Version(0))), THEN);
+        assert_eq!(taken(of(between("b", "a"), Relation::NotEqual, Target::Value("1".into()))), ELSE);
+    }
+
+    #[test]
+    fn a_failed_compare_is_a_response() {
+        let mut log = log();
+        let fails = compare("a", Relation::Equal, Target::Version(9));
+        let response =
+            log.run(Txn { compares: vec![fails], then: steps([put("a", "3").into()]), otherwise: vec![] });
+        assert_eq!(response.revision, Revision(4), "and no revision is taken");
+        assert_eq!(outcome(response), TxnOutcome { succeeded: false, outcomes: vec![] });
+    }
+
+    #[test]
+    fn all_changes_of_a_transaction_share_one_revision() {
+        let mut log = log();
+        let ops = [put("a", "3").into(), put("c", "1").into(), Delete::new(one("b")).into()];
+        assert_eq!(log.run(always(steps(ops))).revision, Revision(5));
+        assert_eq!(log.key("a"), Some((b"3".to_vec(), 2, 5, 3)));
+        assert_eq!(log.key("c"), Some((b"1".to_vec(), 5, 5, 1)));
+        assert_eq!(log.key("b"), None);
+    }
+
+    #[test]
+    fn steps_see_the_steps_before_them() {
+        let mut log = log();
+        let read = |keys| SimpleOp::from(Range::new(keys));
+        let ops = [
+            read(one("c")),
+            put("c", "1").into(),
+            read(one("c")),
+            Delete::new(one("a")).into(),
+            read(KeyRange::all()),
+        ];
+        let nested = TxnOp::Txn(always(vec![read(between("a", "c\0"))]));
+        let mut ops = steps(ops);
+        ops.push(nested);
+        let counts: Vec<Vec<u8>> = outcome(log.run(always(ops)))
+            .outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                TxnOpOutcome::Simple(SimpleOutcome::Range(RangeOutcome { kvs, .. })) => kvs,
+                TxnOpOutcome::Txn(TxnOutcome { outcomes, .. }) => match &outcomes[..] {
+                    [SimpleOutcome::Range(range)] => range.kvs.clone(),
+                    other => panic!("{other:?}"),
+                },
+                TxnOpOutcome::Simple(_) => vec![],
+            })
+            .map(|kvs| kvs.iter().flat_map(|kv| kv.key.to_vec()).collect())
+            .collect();
+        assert_eq!(counts, [&b""[..], b"", b"c", b"", b"bc", b"bc"]);
+    }
+
+    #[test]
+    fn nested_compares_see_the_state_before_the_transaction() {
+        let mut log = log();
+        let inner = Txn {
+            compares: vec![compare("c", Relation::Equal, Target::Version(0))],
+            then: vec![put("then", "1").into()],
+            otherwise: vec![put("else", "1").into()],
+        };
+        let then = vec![SimpleOp::from(put("c", "1")).into(), TxnOp::Txn(inner)];
+        log.run(always(then));
+        assert!(log.key("then").is_some() && log.key("else").is_none());
+        assert_eq!(log.key("then").map(|key| key.2), log.key("c").map(|key| key.2), "one revision");
+    }
+
+    #[test]
+    fn a_refused_step_refuses_the_whole() {
+        let mut log = log();
+        let before = log.store.snapshot().expect("memory").keys;
+        let keep = SimpleOp::from(Put { ignore_value: true, ..put("x", "") });
+        let response = log.run(always(steps([put("a", "9").into(), keep.clone()])));
+        assert_eq!(
+            response,
+            Response { revision: Revision(4), outcome: Outcome::Refused(Refusal::KeyNotFound) }
+        );
+        assert_eq!(log.store.snapshot().expect("memory").keys, before);
+        // Only the branch that is taken can be refused for what it finds.
+        let txn = Txn { compares: vec![], then: steps([put("a", "9").into()]), otherwise: steps([keep]) };
+        assert!(outcome(log.run(txn)).succeeded);
+    }
+
+    #[test]
+    fn a_key_that_comes_and_goes_within_a_transaction_takes_a_revision() {
+        // Allowed only where a nested transaction deletes what another put before it.
+        let mut log = log();
+        let puts = TxnOp::Txn(always(vec![put("c", "1").into()]));
+        let deletes = TxnOp::Txn(always(vec![Delete::new(one("c")).into()]));
+        assert_eq!(log.run(always(vec![puts, deletes])).revision, Revision(5));
+        assert_eq!(log.key("c"), None);
+    }
+
+    /// The overlay is compared with a store to which its changes were applied.
+    #[test]
+    fn an_overlay_reads_like_the_state_that_it_becomes() {
+        let all = Range::new(KeyRange::all());
+        for seed in 0..500 {
+            let mut dice = Dice::new(seed);
+            let mut log = Log::<Shipped>::new(100);
+            for _ in 0..dice.below(8) {
+                log.command(&dice.command());
+            }
+            let base = log.store.clone();
+            let mut evaluation = Evaluation::<_, Shipped>::new(base.engine(), Revision(99));
+            for _ in 0..dice.below(6) {
+                let _ = evaluation.simple(&dice.simple());
+            }
+            let seen = evaluation.overlay.read(&all).expect("memory");
+            let mut after: Store = base.clone();
+            let mut contents = after.snapshot().expect("memory");
+            let mut keys: BTreeMap<_, _> = contents.keys.into_iter().map(|kv| (kv.key, kv.record)).collect();
+            for change in evaluation.finish().into_iter().flatten() {
+                match change {
+                    Change::Put(KeyValue { key, record }) => drop(keys.insert(key, record)),
+                    Change::Delete(key) => drop(keys.remove(&key)),
                 }
             }
+            contents.keys = keys.into_iter().map(|(key, record)| KeyValue { key, record }).collect();
+            after.restore(contents).expect("memory");
+            assert_eq!(after.range(&all).expect("memory"), seen, "seed {seed}");
         }
-        check_overlap(&self.then)?;
-        check_overlap(&self.otherwise)
-    }
-}
-
-impl<O> Txn<O> {
-    /// What is left of `budget`.
-    fn check_size(&self, budget: usize) -> Result<usize, Refusal> {
-        let longest = self.compares.len().max(self.then.len()).max(self.otherwise.len());
-        budget.checked_sub(longest).ok_or(Refusal::TooManyOperations)
-    }
-}
-
-impl SimpleOp {
-    fn check(&self) -> Result<(), Refusal> {
-        match self {
-            SimpleOp::Put(put) => check_put(put),
-            SimpleOp::Range(_) | SimpleOp::Delete(_) => Ok(()),
-        }
-    }
-}
-
-/// Refuses overlapping writes within one list. Deletes of the list count against all its puts;
-/// those in a nested transaction count against what nested transactions after it put, and against
-/// the list's own puts.
-fn check_overlap(ops: &[TxnOp]) -> Result<(), Refusal> {
-    let own = || {
-        ops.iter().filter_map(|op| match op {
-            TxnOp::Simple(op) => Some(op),
-            TxnOp::Txn(_) => None,
-        })
-    };
-    let mut written = Written::default();
-    own().for_each(|op| written.delete(op));
-    for op in ops {
-        let TxnOp::Txn(inner) = op else { continue };
-        let then = Written::of_list(&inner.then)?;
-        let otherwise = Written::of_list(&inner.otherwise)?;
-        for key in then.puts.union(&otherwise.puts) {
-            written.put(key)?;
-        }
-        inner.then.iter().chain(&inner.otherwise).for_each(|op| written.delete(op));
-    }
-    own().try_for_each(|op| written.put_of(op))
-}
-
-/// What a list may write so far.
-#[derive(Default)]
-struct Written<'a> {
-    puts: BTreeSet<&'a [u8]>,
-    /// The deleted ranges, merged until they neither overlap nor touch: start to end.
-    deletes: BTreeMap<&'a [u8], End<'a>>,
-}
-
-/// Where a range ends: before a key, after it, or never, in this order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum End<'a> {
-    /// At a key, which is itself in the range if the flag is set.
-    At(&'a [u8], bool),
-    Never,
-}
-
-impl<'a> Written<'a> {
-    fn of_list(ops: &'a [SimpleOp]) -> Result<Written<'a>, Refusal> {
-        let mut written = Written::default();
-        ops.iter().for_each(|op| written.delete(op));
-        ops.iter().try_for_each(|op| written.put_of(op))?;
-        Ok(written)
-    }
-
-    fn delete(&mut self, op: &'a SimpleOp) {
-        let SimpleOp::Delete(delete) = op else { return };
-        let (mut start, mut end) = match &delete.keys {
-            KeyRange::One(key) => (key.as_slice(), End::At(key, true)),
-            KeyRange::Between(from, until) if from < until => (from.as_slice(), End::At(until, false)),
-            KeyRange::Between(..) => return,
-            KeyRange::From(from) => (from.as_slice(), End::Never),
-        };
-        if let Some((before, before_end)) = self.deletes.range(..=start).next_back()
-            && *before_end >= End::At(start, false)
-        {
-            (start, end) = (before, end.max(*before_end));
-        }
-        while let Some((after, after_end)) = self.deletes.range(start..).next()
-            && End::At(after, false) <= end
-        {
-            let after = *after;
-            end = end.max(*after_end);
-            self.deletes.remove(after);
-        }
-        self.deletes.insert(start, end);
-    }
-
-    fn put_of(&mut self, op: &'a SimpleOp) -> Result<(), Refusal> {
-        if let SimpleOp::Put(put) = op { self.put(&put.key) } else { Ok(()) }
-    }
-
-    fn put(&mut self, key: &'a [u8]) -> Result<(), Refusal> {
-        let deleted = self.deletes.range(..=key).next_back();
-        if deleted.is_some_and(|(_, end)| End::At(key, false) < *end) || !self.puts.insert(key) {
-            return Err(Refusal::DuplicateKey);
-        }
-        Ok(())
     }
 }
