@@ -3,6 +3,7 @@
 //! Status 0 is success, 1 a promise that did not hold, 2 arguments that make no sense.
 
 mod demo;
+mod scenario;
 mod workload;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Watch five replicas: operations, a minority, a new leader, a heal
     Demo(demo::Arguments),
+    /// Run scenario files: what can happen to a cluster, and what must hold
+    Scenario(scenario::Arguments),
     /// Run one of the frozen workloads and print the SHA-256 of the snapshot it leaves behind
     Workload(workload::Arguments),
 }
@@ -31,6 +34,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Scenario(arguments) => scenario::run(&arguments),
         Command::Workload(arguments) => workload::run(&arguments),
     }
 }

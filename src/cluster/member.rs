@@ -1,6 +1,6 @@
 //! One member: a replica, its state machine and its disk, and the executor between them.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -23,8 +23,8 @@ pub struct Member<M: StateMachine, P: Policies> {
     pub(super) replica: Option<ReplicaOf<M, P>>,
     pub(super) machine: M,
     pub(super) disk: Disk<M::Command>,
-    /// When each set timer fires.
-    pub(super) deadlines_ms: BTreeMap<Timer, u64>,
+    /// When each timer that is set fires, in the order of [`Timer::ALL`].
+    pub(super) deadlines_ms: [Option<u64>; Timer::ALL.len()],
     /// Writes stay unsynced until told otherwise.
     pub(super) disk_is_held: bool,
     /// Why it stopped by itself.
@@ -37,7 +37,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
             replica: None,
             machine: M::default(),
             disk,
-            deadlines_ms: BTreeMap::new(),
+            deadlines_ms: [None; Timer::ALL.len()],
             disk_is_held: false,
             fault: None,
         }
@@ -68,16 +68,17 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
     }
 
     /// Carries out what concerns disk and state machine, in the order of [`Effects`]; reports of what
-    /// is done at once go to `reports`. Returns the packets to send.
+    /// is done at once go to `reports`, packets to `send`.
     pub(super) fn execute(
         &mut self,
+        id: NodeId,
         effects: &mut EffectsOf<M>,
         reports: &mut VecDeque<InputOf<M>>,
-    ) -> Vec<Packet<M>> {
+        mut send: impl FnMut(Packet<M>),
+    ) {
         if let Some(write) = effects.write.take() {
             self.disk.write::<P::Disk>(write);
         }
-        let mut packets = Vec::with_capacity(effects.messages.len() + effects.forwards.len());
         for envelope in effects.messages.drain(..) {
             let chunk = match &envelope.message {
                 Message::InstallSnapshot { snapshot, offset, length } => {
@@ -88,7 +89,10 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
                 }
                 _ => None,
             };
-            packets.push(ReplicaPacket::Raft { envelope, chunk });
+            send(ReplicaPacket::Raft { envelope, chunk });
+        }
+        for (to, forward) in effects.forwards.drain(..) {
+            send(ReplicaPacket::Forward { from: id, to, forward });
         }
         if let Some((stage, chunk)) = effects.stage.take() {
             self.disk.stage(&stage, &chunk);
@@ -123,9 +127,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
         if self.fault.is_some() {
             self.replica = None;
             reports.clear();
-            packets.clear();
         }
-        packets
     }
 
     fn apply(
@@ -177,7 +179,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
     pub(super) fn crash(&mut self, keep: usize) {
         self.replica = None;
         self.machine = M::default();
-        self.deadlines_ms.clear();
+        self.deadlines_ms = [None; Timer::ALL.len()];
         self.disk.crash::<P::Disk>(keep);
     }
 

@@ -40,6 +40,7 @@ pub mod links;
 mod member;
 pub mod random;
 mod run;
+pub mod scenario;
 pub mod trace;
 pub mod workload;
 
@@ -104,6 +105,8 @@ pub struct Options {
     pub codec: bool,
     /// Check every invariant after every step.
     pub checks: bool,
+    /// Keep every committed entry in the ledger, also those that no member holds any more.
+    pub whole_ledger: bool,
     /// Keep a line of every step for [`Cluster::take_trace`].
     pub trace_lines: bool,
 }
@@ -118,6 +121,7 @@ impl Default for Options {
             heartbeat_ms: HEARTBEAT_MS,
             codec: true,
             checks: true,
+            whole_ledger: false,
             trace_lines: false,
         }
     }
@@ -351,12 +355,17 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     // --- membership, leadership, compaction ------------------------------------------------------
 
-    /// Starts a new member with an empty disk and asks the leader to make it a learner.
-    pub fn add_learner(&mut self, id: NodeId) -> RequestId {
+    /// Starts a new member with an empty disk, if there is none of this id. It is in no configuration.
+    pub fn join(&mut self, id: NodeId) {
         if !self.members.contains_key(&id) {
             self.members.insert(id, Member::new(Disk::new(Durable::empty())));
             self.restart(id);
         }
+    }
+
+    /// Starts a new member with an empty disk and asks the leader to make it a learner.
+    pub fn add_learner(&mut self, id: NodeId) -> RequestId {
+        self.join(id);
         self.change_members(Vec::from([MemberChange::AddLearner(id)]))
     }
 
@@ -383,17 +392,29 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     }
 
     fn try_change(&mut self, changes: Vec<MemberChange>) -> RequestId {
-        let request = self.new_request(None);
-        self.request(self.leader().unwrap_or(NodeId(0)), request, Request::ChangeMembers(request, changes));
+        let request = self.submit_change(self.leader().unwrap_or(NodeId(0)), changes);
         self.deliver();
+        request
+    }
+
+    /// Asks one member to change who takes part, and delivers nothing.
+    pub fn submit_change(&mut self, at: NodeId, changes: Vec<MemberChange>) -> RequestId {
+        let request = self.new_request(None);
+        self.request(at, request, Request::ChangeMembers(request, changes));
         request
     }
 
     /// Asks the leader to hand leadership to `to`, and delivers messages until nothing moves.
     pub fn transfer(&mut self, to: NodeId) -> RequestId {
-        let request = self.new_request(None);
-        self.request(self.leader().unwrap_or(NodeId(0)), request, Request::TransferLeadership(request, to));
+        let request = self.submit_transfer(self.leader().unwrap_or(NodeId(0)), to);
         self.deliver();
+        request
+    }
+
+    /// Asks one member to hand leadership to `to`, and delivers nothing.
+    pub fn submit_transfer(&mut self, at: NodeId, to: NodeId) -> RequestId {
+        let request = self.new_request(None);
+        self.request(at, request, Request::TransferLeadership(request, to));
         request
     }
 

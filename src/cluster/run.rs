@@ -5,9 +5,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::invariants::healed_replicas_converge;
-use super::links::Link;
 use super::trace::Event;
-use super::{Cluster, Outcome, Packet, Pending, Policies};
+use super::{Cluster, Outcome, Pending, Policies};
 use crate::codec::{Wire, from_bytes};
 use crate::raft::invariants::{Invariant, Verdict, Violation, Vitals, ensure};
 use crate::raft::{Index, Node, NodeId, Timer};
@@ -34,7 +33,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         let is_set = self.replica(id).is_some_and(|replica| replica.node().timers().contains(timer));
         if is_set {
             if let Some(member) = self.members.get_mut(&id) {
-                member.deadlines_ms.remove(&timer);
+                member.deadlines_ms[timer as usize] = None;
             }
             self.step(id, Event::Timeout(timer), Input::Timeout(timer));
         }
@@ -127,7 +126,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     fn next_deadline(&self) -> Option<(u64, NodeId, Timer)> {
         let all = self.members.iter().flat_map(|(id, member)| {
-            member.deadlines_ms.iter().map(move |(timer, deadline)| (*deadline, *id, *timer))
+            let set = Timer::ALL.iter().zip(member.deadlines_ms);
+            set.filter_map(move |(timer, deadline)| Some((deadline?, *id, *timer)))
         });
         all.min()
     }
@@ -216,7 +216,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         }
         let Some(member) = self.members.get_mut(&id) else { return };
         for timer in effects.cancelled.iter() {
-            member.deadlines_ms.remove(&timer);
+            member.deadlines_ms[timer as usize] = None;
         }
         for timer in effects.set.iter() {
             let election_ms = self.options.election_timeout_ms;
@@ -225,32 +225,22 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
                 Timer::LeaderFresh | Timer::CheckQuorum | Timer::Transfer => election_ms,
                 Timer::Heartbeat => self.options.heartbeat_ms,
             };
-            member.deadlines_ms.insert(timer, self.time_ms + duration_ms);
+            member.deadlines_ms[timer as usize] = Some(self.time_ms + duration_ms);
         }
-        let packets = member.execute(&mut effects, reports);
-        for packet in packets {
-            self.send((id, packet.to()), packet);
-        }
-        for (to, forward) in effects.forwards {
-            self.send((id, to), ReplicaPacket::Forward { from: id, to, forward });
-        }
+        let (links, buffer, codec) = (&mut self.links, &mut self.buffer, self.options.codec);
+        member.execute(id, &mut effects, reports, |packet| {
+            let link = (id, packet.to());
+            let packet = if codec { through_codec(&packet, buffer) } else { packet };
+            links.send::<P::Links>(link, packet);
+        });
         for answer in effects.answers {
             self.settle(id, answer);
         }
-        if matches!(event, Event::SnapshotWritten(_) | Event::SnapshotArrived(_, true)) {
+        let may_purge = matches!(event, Event::SnapshotWritten(_) | Event::SnapshotArrived(_, true));
+        if may_purge && !self.options.whole_ledger {
             let purged = self.members.values().map(|member| member.disk.synced().purged.index).min();
             self.ledger.forget(purged.unwrap_or(Index::ZERO));
         }
-    }
-
-    fn send(&mut self, link: Link, packet: Packet<M>) {
-        if !self.options.codec {
-            return self.links.send::<P::Links>(link, packet);
-        }
-        self.buffer.clear();
-        packet.encode(&mut self.buffer);
-        let decoded: Packet<M> = from_bytes(&self.buffer).expect("what a member sends can be read");
-        self.links.send::<P::Links>(link, decoded);
     }
 
     fn settle(&mut self, id: NodeId, answer: replica::Answer<M::Response>) {
@@ -306,8 +296,15 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         let node = self.members.get(&id).and_then(|member| member.replica.as_ref()).map(Replica::node);
         let time_ms = self.time_ms;
         self.trace.record(time_ms, id, event, node.map(Vitals::of), || match node {
-            Some(node) => format!("{time_ms:>6} {event:<28} {node}"),
-            None => format!("{time_ms:>6} {event:<28} {id} down"),
+            Some(node) => format!("{time_ms:>6} {:<28} {node}", format!("{event}")),
+            None => format!("{time_ms:>6} {:<28} {id} down", format!("{event}")),
         });
     }
+}
+
+/// What arrives of a packet: its bytes, read again.
+fn through_codec<P: Wire>(packet: &P, buffer: &mut Vec<u8>) -> P {
+    buffer.clear();
+    packet.encode(buffer);
+    from_bytes(buffer).expect("what a member sends can be read")
 }

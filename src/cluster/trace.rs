@@ -102,7 +102,7 @@ impl Trace {
     }
 }
 
-/// FNV-1a, 64 bits: stable across runs and platforms of the same word size, and in no way secure.
+/// FNV-1a, 64 bits, a word at a time where it can: stable across runs and platforms, and in no way secure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Fnv(u64);
 
@@ -123,9 +123,26 @@ impl Hasher for Fnv {
         }
     }
 
-    /// A word at a time: the vitals are words, and byte-wise FNV would dominate a step.
+    // A word at a time: events and vitals are words, and byte-wise FNV would dominate a step.
+
     fn write_u64(&mut self, word: u64) {
         self.0 = (self.0 ^ word).wrapping_mul(0x0100_0000_01B3);
         self.0 ^= self.0 >> 32;
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
     }
 }

@@ -5,6 +5,7 @@
 //! writes that followed the last sync. [`Durable::apply`] is that effect; the file format of a real
 //! disk, the simulated disk and the models all mean exactly this function.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -66,7 +67,7 @@ impl<C: Clone> Durable<C> {
         assert!(!configuration.is_joint(), "a cluster is not founded in the middle of a change");
         Durable {
             hard_state: HardState { term: Term(1), voted_for: Some(leader) },
-            snapshot: SnapshotMeta { configuration, ..SnapshotMeta::default() },
+            snapshot: SnapshotMeta { configuration: Box::new(configuration), ..SnapshotMeta::default() },
             purged: EntryId::ZERO,
             entries: VecDeque::new(),
         }

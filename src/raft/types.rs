@@ -20,8 +20,9 @@ pub struct Term(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Index(pub u64);
 
-/// Names one read or one client request. The environment draws it and never reuses it, not even
-/// across a restart, so that a late reply to an earlier incarnation cannot answer a new request.
+/// Names one read or one client request. The environment draws it, larger than all that it drew before,
+/// even across a restart: a late reply to an earlier incarnation cannot answer a new request, and a
+/// second copy of a forwarded request is known for one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RequestId(pub u64);
 
@@ -244,8 +245,9 @@ impl Configuration {
 pub struct SnapshotMeta {
     /// The last entry whose effect the snapshot holds.
     pub last: EntryId,
-    /// The configuration in force at that entry.
-    pub configuration: Configuration,
+    /// The configuration in force at that entry. Boxed, because every message is as large as the one
+    /// that carries a snapshot's metadata.
+    pub configuration: Box<Configuration>,
     /// Size of the snapshot, in bytes.
     pub size_bytes: u64,
     /// CRC-32C of the snapshot's bytes.

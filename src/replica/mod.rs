@@ -258,6 +258,8 @@ pub struct Replica<C, A, R = Raft> {
     proposals: BTreeMap<(Index, RequestId), Waiting>,
     /// Requests that another replica was asked to propose.
     forwarded: BTreeSet<RequestId>,
+    /// The latest request that each replica had this one propose. Later ones have larger numbers.
+    latest_forwards: BTreeMap<NodeId, RequestId>,
     /// Their answers that wait until the entry is applied here.
     answered: BTreeMap<(Index, RequestId), (EntryId, A)>,
     /// Reads that asked for a read index.
@@ -305,6 +307,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             policy,
             proposals: BTreeMap::new(),
             forwarded: BTreeSet::new(),
+            latest_forwards: BTreeMap::new(),
             answered: BTreeMap::new(),
             asking: BTreeSet::new(),
             reads: BTreeSet::new(),
@@ -348,6 +351,10 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             }
             Input::Packet(Packet::Forward { from, forward, .. }) => match forward {
                 Forward::Propose { request, command } => {
+                    if !R::is_new_forward(self.latest_forwards.get(&from).copied(), request) {
+                        return effects;
+                    }
+                    self.latest_forwards.insert(from, request);
                     self.propose(from, Vec::from([(request, command)]), &mut effects);
                 }
                 Forward::Answer { request, outcome } => self.take_answer(request, outcome, &mut effects),

@@ -1,7 +1,7 @@
 //! The safety decisions of a replica beyond consensus: when a client may be answered.
 
 use crate::raft::rules::{self, Raft};
-use crate::raft::{EntryId, Index};
+use crate::raft::{EntryId, Index, RequestId};
 
 /// The rules of consensus and those of answering clients.
 pub trait Rules: rules::Rules {
@@ -15,6 +15,12 @@ pub trait Rules: rules::Rules {
     /// (dissertation §6.4, step 4).
     fn may_serve(read_index: Index, applied: Index) -> bool {
         read_index <= applied
+    }
+
+    /// A forwarded proposal is taken once: a copy that the network made could take effect after its
+    /// client was told that the request has none. `latest` is what the same replica forwarded last.
+    fn is_new_forward(latest: Option<RequestId>, request: RequestId) -> bool {
+        latest.is_none_or(|latest| request > latest)
     }
 }
 

@@ -23,13 +23,13 @@ fn command(key: u64) -> Bytes {
     Bytes::from(to_bytes(&Command::new(Op::Put(put))))
 }
 
-/// Proposes the keys in order, at most 64 outstanding, and checks that each one committed.
-fn propose(cluster: &mut Cluster<Store>, keys: impl Iterator<Item = u64>) -> u64 {
+/// Proposes the commands in order, at most 64 outstanding, and checks that each one committed.
+fn propose(cluster: &mut Cluster<Store>, commands: impl Iterator<Item = Bytes>) -> u64 {
     let mut committed = 0;
-    let mut keys = keys.peekable();
+    let mut commands = commands.peekable();
     let mut waiting = Vec::with_capacity(OUTSTANDING);
-    while keys.peek().is_some() {
-        waiting.extend(keys.by_ref().take(OUTSTANDING).map(|key| cluster.submit(NodeId(0), command(key))));
+    while commands.peek().is_some() {
+        waiting.extend(commands.by_ref().take(OUTSTANDING).map(|command| cluster.submit(NodeId(0), command)));
         cluster.deliver();
         for request in waiting.drain(..) {
             let outcome = cluster.take_outcome(request);
@@ -47,11 +47,11 @@ fn measure(count: u64, checks: bool) -> Duration {
     for round in 0..rounds {
         let options = Options { checks, seed: round, ..Options::default() };
         let mut cluster = Cluster::<Store>::with_options(3, options);
-        propose(&mut cluster, 0..count);
+        propose(&mut cluster, (0..count).map(command));
         let mut random = Random::new(round);
-        let keys: Vec<u64> = (0..measured).map(|_| random.below(count)).collect();
+        let commands: Vec<Bytes> = (0..measured).map(|_| command(random.below(count))).collect();
         let start = Instant::now();
-        let committed = propose(&mut cluster, keys.into_iter());
+        let committed = propose(&mut cluster, commands.into_iter());
         total += start.elapsed();
         assert_eq!(committed, measured);
         assert_eq!(cluster.ledger().last().index.0, if checks { count + measured } else { 0 });

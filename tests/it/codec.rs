@@ -150,7 +150,7 @@ fn snapshot_at(last: EntryId) -> impl Strategy<Value = SnapshotMeta> {
         if last == EntryId::ZERO {
             configuration.outgoing = None;
         }
-        SnapshotMeta { last, configuration, size_bytes, checksum }
+        SnapshotMeta { last, configuration: Box::new(configuration), size_bytes, checksum }
     })
 }
 
@@ -417,7 +417,7 @@ proptest! {
         lossless(&disk);
         lossless(&disk.hard_state);
         lossless(&disk.snapshot);
-        lossless(&disk.snapshot.configuration);
+        lossless(&*disk.snapshot.configuration);
         disk.entries.iter().for_each(lossless);
         node_starts_from(&disk);
     }

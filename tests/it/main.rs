@@ -1,2 +1,10 @@
-//! x
+//! The integration tests, in one binary: each module says what it is about.
+
 mod codec;
+mod memory;
+mod paper;
+mod ports;
+mod quorum;
+mod reference;
+mod scenarios;
+mod tidy;

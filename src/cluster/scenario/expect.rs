@@ -298,7 +298,11 @@ impl OutcomeFacts {
 }
 
 /// How many appends of `leader` to `to` have no answer; none if `leader` does not lead it.
-pub(super) fn inflight<P: Policies>(cluster: &Cluster<Store, P>, leader: NodeId, to: NodeId) -> Option<usize> {
+pub(super) fn inflight<P: Policies>(
+    cluster: &Cluster<Store, P>,
+    leader: NodeId,
+    to: NodeId,
+) -> Option<usize> {
     let progress = cluster.replica(leader)?.node().progress()?.get(&to)?;
     Some(match &progress.flow {
         Flow::Probe { waiting } => usize::from(*waiting),

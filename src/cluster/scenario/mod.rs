@@ -68,9 +68,11 @@
 
 mod command;
 mod expect;
+mod operation;
 mod parse;
 mod print;
 mod run;
+mod words;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -167,7 +169,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}\n  expected {}\n  found    {}", self.line, self.command, self.expected, self.found)?;
+        write!(
+            f,
+            "line {}: {}\n  expected {}\n  found    {}",
+            self.line, self.command, self.expected, self.found
+        )?;
         self.status.iter().try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
@@ -210,6 +216,6 @@ impl Scenario {
     /// Runs the scenario under other rules, to see what they break.
     #[must_use]
     pub fn run_under<P: Policies>(&self, trace: bool) -> Report {
-        run::Run::<P>::new(self, trace).to_the_end()
+        run::Run::<P>::new(self, trace).finish()
     }
 }

@@ -3,6 +3,8 @@
 //! A configuration is in force as soon as its entry is in the log. A change of voters first appends
 //! C_old,new, which needs both majorities; when that is committed the leader appends C_new by itself.
 
+use alloc::boxed::Box;
+
 use super::*;
 use crate::raft::ready::{MemberChange, changed_configuration};
 

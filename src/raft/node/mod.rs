@@ -90,7 +90,6 @@ impl<C: Command, R: Rules> Node<C, R> {
     ///
     /// Panics if the state machine is behind the compacted log and cannot have come from it, which is
     /// lost data that the environment must answer by loading the snapshot first.
-    #[must_use]
     pub fn restore(id: NodeId, limits: Limits, disk: &Durable<C>, applied: Index) -> (Self, Ready<C>) {
         let log = Log::restore(disk);
         let snapshot = log.snapshot().last.index;
@@ -127,7 +126,6 @@ impl<C: Command, R: Rules> Node<C, R> {
     /// Starts a founding member of a fixed cluster from its genesis disk. The founding leader, for
     /// whom every genesis disk holds a vote, leads term 1 at once and without a no-op: nothing can be
     /// committed that it does not have.
-    #[must_use]
     pub fn bootstrap(id: NodeId, limits: Limits, genesis: &Durable<C>) -> (Self, Ready<C>) {
         assert_eq!(genesis.last(), EntryId::ZERO, "a founding member has an empty log");
         assert_eq!(genesis.hard_state.term, Term(1), "the founding term is 1");

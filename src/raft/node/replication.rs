@@ -59,6 +59,14 @@ impl<C: Command, R: Rules> Node<C, R> {
     // --- answers -----------------------------------------------------------------------------
 
     pub(super) fn handle_append_accepted(&mut self, from: NodeId, matched: Index, ready: &mut Ready<C>) {
+        if let Role::Leader(leader) = &self.role
+            && !leader.progress.contains_key(&from)
+        {
+            // It was let go before it acknowledged its own removal: the last word is that this is
+            // committed. Without it the member would keep asking for votes.
+            let commit = R::heartbeat_commit(self.commit, matched);
+            return self.send(from, Message::Heartbeat { commit, round: leader.reads.round }, ready);
+        }
         self.note_match(from, matched);
         self.advance_commit(ready);
         self.send_append(from, ready);
@@ -106,7 +114,9 @@ impl<C: Command, R: Rules> Node<C, R> {
             Some((term, last)) if log.term_at(last) == Some(term) && last >= conflict_index => last.next(),
             _ => conflict_index,
         };
-        progress.next_index = next.min(prev).max(progress.match_index.next());
+        // Nothing a peer says moves past the end of the own log.
+        let next = next.min(prev).min(log.last().index.next());
+        progress.next_index = next.max(progress.match_index.next());
         progress.flow = Flow::Probe { waiting: false };
         self.send_append(from, ready);
     }
@@ -114,7 +124,7 @@ impl<C: Command, R: Rules> Node<C, R> {
     pub(super) fn handle_heartbeat_response(&mut self, from: NodeId, round: u64, ready: &mut Ready<C>) {
         let Node { role: Role::Leader(leader), log, .. } = self else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
-        progress.round_acked = progress.round_acked.max(round);
+        progress.round_acked = progress.round_acked.max(round.min(leader.reads.round));
         if progress.match_index < log.last().index {
             // Messages may have been lost. An append without entries finds out what arrived, a chunk
             // is sent again.

@@ -4,6 +4,8 @@
 //! bytes. A follower stages chunks in order, the environment verifies the whole and makes it durable,
 //! and only then does the node write the mark that makes the snapshot the base of the log.
 
+use alloc::boxed::Box;
+
 use super::*;
 use crate::raft::durable::Purge;
 use crate::raft::progress::Flow;
@@ -157,7 +159,7 @@ impl<C: Command, R: Rules> Node<C, R> {
         }
         assert!(last.index <= self.applied, "a snapshot holds what is applied");
         assert_eq!(self.log.id_at(last.index), Some(last), "a snapshot ends at an entry of the log");
-        let configuration = self.log.configuration_at(last.index).clone();
+        let configuration = Box::new(self.log.configuration_at(last.index).clone());
         let snapshot = SnapshotMeta { last, configuration, size_bytes, checksum };
         let to = R::purge_limit(purge_to, last.index, self.applied).max(self.log.purged().index);
         let to = self.log.id_at(to).expect("what is applied and not purged is held");

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use dkv::raft::invariants::{Vitals, check_step, election_safety, log_matching, state_machine_safety};
 use dkv::raft::{
     Accepted, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Input, Leadership, Limits,
-    MemberChange, Message, Node, NodeId, Payload, Ready, Refusal, RequestId, Role, SnapshotMeta, Term, Timer, Write,
+    MemberChange, Message, Node, NodeId, Payload, Ready, Refusal, RequestId, Role, SnapshotMeta, Term, Timer,
+    Write,
 };
 
 pub(super) use dkv::raft::Message::*;
@@ -71,7 +72,7 @@ pub(super) fn disk_of(configuration: Configuration, term: u64, terms: &[u64]) ->
     let entries = terms.iter().enumerate().map(|(before, term)| entry(before as u64 + 1, *term));
     Durable {
         hard_state: HardState { term: Term(term), voted_for: None },
-        snapshot: SnapshotMeta { configuration, ..SnapshotMeta::default() },
+        snapshot: SnapshotMeta { configuration: Box::new(configuration), ..SnapshotMeta::default() },
         purged: EntryId::ZERO,
         entries: entries.collect(),
     }
@@ -174,7 +175,8 @@ impl Host {
         let asked_in = self.node.term();
         self.fire(Timer::Election);
         let configuration = self.node.configuration().clone();
-        let others = configuration.members().filter(|id| *id != self.node.id() && configuration.is_voter(*id));
+        let others =
+            configuration.members().filter(|id| *id != self.node.id() && configuration.is_voter(*id));
         let others: Vec<u64> = others.map(|id| id.0).collect();
         for from in &others {
             self.receive(*from, asked_in.0, PreVoteResponse { asked_in, granted: true });
@@ -263,6 +265,15 @@ impl Host {
         self.mail()
     }
 
+    /// Receipts one by one until nothing is unsynced, and what left with them.
+    pub(super) fn sync_all(&mut self) -> Vec<Envelope<u8>> {
+        while let Some(write) = self.unsynced.pop_front() {
+            self.disk.apply(write);
+            let _ = self.step(Input::Persisted(1));
+        }
+        self.envelopes()
+    }
+
     /// The store writes a snapshot of what it applied, and the log goes up to `purge_to`.
     pub(super) fn snapshot(&mut self, purge_to: u64, size_bytes: u64) -> EntryId {
         let last = self.node.log().id_at(self.node.applied_index()).expect("what is applied is held");
@@ -320,15 +331,23 @@ impl Host {
         let durable = self.disk.hard_state;
         assert!(envelope.term <= durable.term, "{envelope:?} left while {durable:?} was durable");
         match &envelope.message {
-            RequestVote { .. } => assert_eq!(durable.voted_for, Some(envelope.from), "the own vote is durable"),
+            RequestVote { .. } => {
+                assert_eq!(durable.voted_for, Some(envelope.from), "the own vote is durable")
+            }
             RequestVoteResponse { granted: true } => {
                 assert_eq!(durable, HardState { term: envelope.term, voted_for: Some(envelope.to) });
             }
             AppendAccepted { matched } => {
-                assert!(*matched <= self.disk.last().index, "{envelope:?} left before its entries were durable");
+                assert!(
+                    *matched <= self.disk.last().index,
+                    "{envelope:?} left before its entries were durable"
+                );
             }
             InstallSnapshotResponse { last, installed: true, .. } => {
-                assert!(self.disk.last().index >= last.index, "{envelope:?} left before the mark was durable");
+                assert!(
+                    self.disk.last().index >= last.index,
+                    "{envelope:?} left before the mark was durable"
+                );
             }
             _ => {}
         }

@@ -138,7 +138,8 @@ fn a_returning_server_does_not_depose_the_leader() {
 /// the others from electing a leader (diss. §9.6, §4.2.3).
 #[test]
 fn a_server_with_a_higher_term_gets_unstuck() {
-    let mut net = Net::of([(1, disk(THREE, 2, &[2, 2])), (2, disk(THREE, 2, &[2, 2])), (3, disk(THREE, 8, &[2]))]);
+    let mut net =
+        Net::of([(1, disk(THREE, 2, &[2, 2])), (2, disk(THREE, 2, &[2, 2])), (3, disk(THREE, 8, &[2]))]);
     net.isolate(3);
     net.elect(1);
     assert_eq!(net.node(1).term(), t(3));

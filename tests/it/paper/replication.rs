@@ -409,7 +409,8 @@ fn a_lost_acknowledgement_is_recovered() {
     net.delivered.clear();
     net.fire(1, Timer::Heartbeat);
     assert_eq!(net.node(1).commit_index(), i(2));
-    let resent = |message: &Message<u8>| matches!(message, AppendEntries { entries, .. } if !entries.is_empty());
+    let resent =
+        |message: &Message<u8>| matches!(message, AppendEntries { entries, .. } if !entries.is_empty());
     assert!(!net.delivered.iter().any(|sent| resent(&sent.message)));
 }
 

@@ -19,7 +19,7 @@ const CHUNKS: Limits = Limits {
 
 fn meta(index: u64, term: u64) -> SnapshotMeta {
     let last = at(index, term);
-    SnapshotMeta { last, configuration: voters(THREE), size_bytes: 10, checksum: index as u32 }
+    SnapshotMeta { last, configuration: Box::new(voters(THREE)), size_bytes: 10, checksum: index as u32 }
 }
 
 fn chunk(index: u64, term: u64, offset: u64) -> Message<u8> {
@@ -41,15 +41,19 @@ fn send_all(host: &mut Host, index: u64, term: u64) -> Vec<(u64, Message<u8>)> {
     host.receive(1, term, chunk(index, term, 8))
 }
 
-/// A leader of term 4 with five entries committed and everything up to the last of them compacted; node 3
-/// was never heard of.
-fn compacted_leader() -> Host {
+/// A leader of term 4 with five entries committed, all of them in a snapshot and dropped up to `purge_to`;
+/// the first append to node 3, with entry 5, has no answer yet.
+fn leader_purged_to(purge_to: u64) -> Host {
     let mut host = Host::leader_with_limits(1, disk(THREE, 3, &[1, 1, 2, 3]), CHUNKS);
     host.receive(2, 4, accepted(5));
-    host.snapshot(5, 10);
-    assert_eq!((host.node.log().purged(), host.node.log().snapshot().last), (at(5, 4), at(5, 4)));
+    host.snapshot(purge_to, 10);
+    assert_eq!((host.node.log().purged().index, host.node.log().snapshot().last), (i(purge_to), at(5, 4)));
     host.mail();
     host
+}
+
+fn compacted_leader() -> Host {
+    leader_purged_to(5)
 }
 
 // --- taking one ------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ fn a_snapshot_holds_the_configuration_of_its_last_entry() {
     let mut host = Host::new(2, disk);
     host.receive(1, 3, Heartbeat { commit: i(2), round: 0 });
     host.snapshot(2, 10);
-    assert_eq!(host.node.log().snapshot().configuration, joint(THREE, &[1, 2]));
+    assert_eq!(*host.node.log().snapshot().configuration, joint(THREE, &[1, 2]));
     assert_eq!(*host.node.configuration(), voters(&[1, 2]), "in force is the one after it");
     host.receive(3, 4, append(at(2, 2), &[4], 0));
     assert_eq!(*host.node.configuration(), joint(THREE, &[1, 2]), "it falls back to the snapshot's");
@@ -142,16 +146,11 @@ fn the_leader_sends_chunks_in_order() {
 /// §7: a follower that needs entries the leader still holds gets entries, up to the very boundary.
 #[test]
 fn entries_are_preferred_at_the_boundary() {
-    let mut host = compacted_leader();
-    host.propose(&[1]).expect("it leads");
-    host.mail();
-    let refusal = AppendRefused { prev: i(4), conflict_term: None, conflict_index: i(5) };
-    assert_eq!(only!(host.clone().receive(3, 4, refusal), InstallSnapshot { .. }).len(), 1, "5 is gone");
-    let mut other = compacted_leader();
-    other.propose(&[1]).expect("it leads");
-    other.mail();
-    let mail = other.receive(3, 4, accepted(5));
-    assert_eq!(only!(mail, AppendEntries { prev: dkv::raft::EntryId { index: dkv::raft::Index(5), .. }, .. }).len(), 1);
+    let mail = leader_purged_to(4).receive(3, 4, HeartbeatResponse { round: 0 });
+    let tail = AppendEntries { prev: at(4, 3), entries: vec![noop(5, 4)], leader_commit: i(5) };
+    assert_eq!(mail, [(3, tail)], "the entry before the first one is the compaction point");
+    let mail = leader_purged_to(5).receive(3, 4, HeartbeatResponse { round: 0 });
+    assert_eq!(only!(mail, InstallSnapshot { .. }).len(), 1);
 }
 
 /// §7: chunks are idempotent; whatever is lost is sent again on the next sign of life.
@@ -240,7 +239,11 @@ fn another_snapshot_replaces_the_staged_one() {
     host.receive(1, 4, chunk(5, 4, 0));
     assert_eq!(host.receive(1, 4, chunk(7, 4, 0)), [(1, progress(7, 4, 4))]);
     assert_eq!(host.node.incoming_snapshot(), Some((&meta(7, 4), 4)));
-    assert_eq!(host.receive(1, 4, chunk(5, 4, 4)), [(1, progress(5, 4, 0))], "a late chunk costs a new start");
+    assert_eq!(
+        host.receive(1, 4, chunk(5, 4, 4)),
+        [(1, progress(5, 4, 0))],
+        "a late chunk costs a new start"
+    );
     assert_eq!(host.receive(1, 4, chunk(7, 4, 4)), [(1, progress(7, 4, 0))]);
     send_all(&mut host, 7, 4);
     assert_eq!(host.node.log().last(), at(7, 4));
@@ -372,7 +375,8 @@ fn a_snapshot_may_be_ready_when_its_receiver_leads() {
         host.elect();
         host.mail();
         let last = at(2, 4);
-        let _ = host.step(if is_good { Input::SnapshotInstalled(last) } else { Input::SnapshotRejected(last) });
+        let _ =
+            host.step(if is_good { Input::SnapshotInstalled(last) } else { Input::SnapshotRejected(last) });
         assert_eq!(host.mail(), []);
         assert!(host.node.is_leader());
         assert_eq!(host.node.log().last(), at(4, 6));
@@ -407,8 +411,10 @@ fn compacted_net() -> Net {
         net.propose(1, command);
     }
     net.host(1).snapshot(4, 10);
-    net.fire(1, Timer::CheckQuorum);
-    net.fire(1, Timer::CheckQuorum);
+    for _ in 0..2 {
+        net.fire(1, Timer::Heartbeat);
+        net.fire(1, Timer::CheckQuorum);
+    }
     net.heal();
     net
 }
@@ -428,9 +434,8 @@ fn a_follower_far_behind_catches_up() {
 /// §5.3, §7: any single message of the installation may be lost; heartbeats recover it.
 #[test]
 fn any_lost_message_of_an_installation_is_recovered() {
-    let is_snapshot = |message: &Message<u8>| {
-        matches!(message, InstallSnapshot { .. } | InstallSnapshotResponse { .. })
-    };
+    let is_snapshot =
+        |message: &Message<u8>| matches!(message, InstallSnapshot { .. } | InstallSnapshotResponse { .. });
     for lost in 0..8 {
         let mut net = compacted_net();
         let _ = net.host(1).step(Input::Timeout(Timer::Heartbeat));

@@ -59,8 +59,12 @@ impl State {
 
     /// What a read of this state returns. The reads of this test ask for whole ranges only.
     pub(crate) fn read(&self, range: &Range) -> RangeOutcome {
-        let kvs: Vec<KeyValue> =
-            self.rows.iter().filter(|(key, _)| range.keys.contains(key)).map(|(key, row)| kv(key, row)).collect();
+        let kvs: Vec<KeyValue> = self
+            .rows
+            .iter()
+            .filter(|(key, _)| range.keys.contains(key))
+            .map(|(key, row)| kv(key, row))
+            .collect();
         RangeOutcome { count: kvs.len() as u64, more: false, kvs }
     }
 
@@ -116,19 +120,19 @@ impl State {
     fn put(&mut self, put: &Put, changed: &mut bool) -> PutOutcome {
         *changed = true;
         let revision = self.revision + 1;
-        let before = self.rows.get(put.key.as_slice()).cloned();
-        let (created, version) = before.as_ref().map_or((revision, 0), |row| (row.created, row.version));
-        let row = Row { value: put.value.to_vec(), created, modified: revision, version: version + 1 };
+        let before = self.rows.get(put.key.as_slice());
+        let (created, version) = before.map_or((revision, 1), |row| (row.created, row.version + 1));
+        let row = Row { value: put.value.to_vec(), created, modified: revision, version };
         self.rows.insert(put.key.to_vec(), row);
-        PutOutcome { prev_kv: before.filter(|_| put.prev_kv).map(|row| kv(&put.key, &row)) }
+        PutOutcome::default()
     }
 
     fn delete(&mut self, delete: &Delete, changed: &mut bool) -> DeleteOutcome {
-        let gone: Vec<KeyValue> =
-            self.rows.iter().filter(|(key, _)| delete.keys.contains(key)).map(|(key, row)| kv(key, row)).collect();
+        let before = self.rows.len();
         self.rows.retain(|key, _| !delete.keys.contains(key));
-        *changed |= !gone.is_empty();
-        DeleteOutcome { deleted: gone.len() as u64, prev_kvs: if delete.prev_kv { gone } else { Vec::new() } }
+        let deleted = (before - self.rows.len()) as u64;
+        *changed |= deleted > 0;
+        DeleteOutcome { deleted, prev_kvs: Vec::new() }
     }
 
     fn holds(&self, compare: &Compare) -> bool {
@@ -230,7 +234,8 @@ impl Reference {
         let response = match &entry.payload {
             Payload::Noop | Payload::Configuration(_) => None,
             Payload::Command(bytes) => {
-                let command = command(bytes).ok_or_else(|| format!("nobody submitted {}: {bytes:?}", entry.id))?;
+                let command =
+                    command(bytes).ok_or_else(|| format!("nobody submitted {}: {bytes:?}", entry.id))?;
                 Some(state.apply(entry.id.index.0, command))
             }
         };

@@ -1,0 +1,564 @@
+//! The catalogue of `tests/scenarios`, and the language that it is written in.
+//!
+//! `UPDATE_GOLDENS=1 cargo test --test it scenarios` writes the transcripts anew. Review them as a diff:
+//! every changed line is a change of what the cluster does.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use dkv::cluster::Policies;
+use dkv::cluster::disk::FaithfulDisk;
+use dkv::cluster::links::FaithfulLinks;
+use dkv::cluster::scenario::{LINE_BYTES_MAX, LINES_MAX, SOURCE_BYTES_MAX, Scenario};
+use dkv::raft::message::MessageKind;
+use dkv::raft::rules::Route;
+use dkv::raft::{EntryId, HardState, Index, Term};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+// --- the catalogue ---------------------------------------------------------------------------------
+
+#[test]
+fn every_scenario_holds_and_ends_in_its_golden() {
+    let update = env::var("UPDATE_GOLDENS").is_ok_and(|value| value == "1");
+    let names = names("scn");
+    let mut failures = String::new();
+    for name in &names {
+        let scenario = read(name);
+        let report = scenario.run(false);
+        if let Some(failure) = &report.failure {
+            let _ = write!(failures, "\n{name}: {failure}\n");
+        }
+        if scenario.run(false) != report {
+            let _ = write!(failures, "\n{name}: a second run differs from the first\n");
+        }
+        let golden = directory().join(name).with_extension("golden");
+        let expected = fs::read_to_string(&golden).unwrap_or_default();
+        if report.output != expected && update {
+            fs::write(&golden, &report.output).expect("a golden file can be written");
+        } else if report.output != expected {
+            let _ =
+                write!(failures, "\n{name}: not as in its golden file\n{}", diff(&expected, &report.output));
+        }
+    }
+    for orphan in self::names("golden").difference(&names) {
+        let _ = write!(failures, "\n{orphan}.golden has no scenario\n");
+    }
+    assert!(names.len() >= 36, "only {} scenarios in {}", names.len(), directory().display());
+    assert!(
+        failures.is_empty(),
+        "{failures}\nIf all of this is meant: UPDATE_GOLDENS=1, and review the diff."
+    );
+}
+
+#[test]
+fn a_trace_changes_nothing_but_the_text() {
+    for name in names("scn") {
+        let scenario = read(&name);
+        let (plain, traced) = (scenario.run(false), scenario.run(true));
+        assert_eq!(plain.trace_hash, traced.trace_hash, "{name}");
+        assert_eq!(plain.steps, traced.steps, "{name}");
+        assert!(plain.output.len() <= traced.output.len(), "{name}");
+    }
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let text = "# Two seeds.\ncluster nodes=5 seed=SEED\ncrash 0\nawait-leader\n";
+    let hash = |seed: &str| scenario(&text.replace("SEED", seed)).run(false).trace_hash;
+    assert_eq!(hash("1"), hash("1"));
+    assert_ne!(hash("1"), hash("2"));
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// The names of the files with this extension; they read as a catalogue.
+fn names(extension: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(directory()).expect("the catalogue is there") {
+        let path = entry.expect("the catalogue can be listed").path();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("file names are text");
+        if path.extension().is_some_and(|found| found == extension) {
+            let is_plain =
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            assert!(is_plain, "{name:?} is not lower-case words");
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+fn read(name: &str) -> Scenario {
+    let path = directory().join(name).with_extension("scn");
+    let text = fs::read_to_string(&path).expect("a scenario can be read");
+    Scenario::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn scenario(text: &str) -> Scenario {
+    Scenario::parse(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
+}
+
+/// The lines that differ, between what both begin and end with.
+fn diff(expected: &str, found: &str) -> String {
+    let (expected, found): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
+    let same = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
+    let rest = expected.len().min(found.len()) - same;
+    let tail = expected.iter().rev().zip(found.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    let mut text = format!("  from line {}\n", same + 1);
+    for line in expected[..same].iter().rev().take(3).rev() {
+        let _ = writeln!(text, "    {line}");
+    }
+    for (sign, lines) in
+        [('-', &expected[same..expected.len() - tail]), ('+', &found[same..found.len() - tail])]
+    {
+        for line in lines.iter().take(30) {
+            let _ = writeln!(text, "  {sign} {line}");
+        }
+        if lines.len() > 30 {
+            let _ = writeln!(text, "  {sign} and {} lines more", lines.len() - 30);
+        }
+    }
+    text
+}
+
+// --- what the catalogue is worth ---------------------------------------------------------------------
+
+/// Rules that lack one safety decision, under which at least one scenario must fail.
+macro_rules! without {
+    ($name:ident, $scenario:literal, $rule:item) => {
+        #[test]
+        fn $name() {
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            struct Broken;
+            impl dkv::raft::Rules for Broken {
+                $rule
+            }
+            impl dkv::replica::Rules for Broken {}
+            impl Policies for Broken {
+                type Rules = Broken;
+                type Disk = FaithfulDisk;
+                type Links = FaithfulLinks;
+            }
+            must_fail::<Broken>($scenario);
+        }
+    };
+}
+
+/// An assertion of the core that stops the run catches the mistake as well as an expectation does.
+fn must_fail<P: Policies>(name: &str) {
+    let scenario = read(name);
+    assert!(scenario.run(false).failure.is_none(), "{name} holds under the rules that ship");
+    let broken = catch_unwind(AssertUnwindSafe(|| scenario.run_under::<P>(false)));
+    assert!(!broken.is_ok_and(|report| report.failure.is_none()), "{name} must not hold");
+}
+
+without!(
+    committing_old_entries_by_counting_is_caught,
+    "figure_8_an_old_entry_on_a_majority_is_not_committed",
+    fn may_commit(_: Term, _: Term) -> bool {
+        true
+    }
+);
+
+without!(
+    truncating_what_agrees_is_caught,
+    "delayed_append_does_not_truncate",
+    fn conflicts(_: Term, _: Term) -> bool {
+        true
+    }
+);
+
+without!(
+    voting_for_a_stale_log_is_caught,
+    "stale_log_is_not_elected",
+    fn is_up_to_date(_: EntryId, _: EntryId) -> bool {
+        true
+    }
+);
+
+without!(
+    answering_before_the_sync_is_caught,
+    "follower_acknowledges_what_is_on_disk",
+    fn route(_: MessageKind) -> Route {
+        Route::Now
+    }
+);
+
+without!(
+    counting_an_unsynced_own_vote_is_caught,
+    "own_vote_counts_when_it_is_durable",
+    fn counts_own_vote(_: HardState, _: HardState) -> bool {
+        true
+    }
+);
+
+without!(
+    reading_before_the_first_commit_is_caught,
+    "new_leader_reads_only_after_its_first_commit",
+    fn may_read(_: Term, _: Term) -> bool {
+        true
+    }
+);
+
+without!(
+    reading_without_a_quorum_is_caught,
+    "read_index_blocks_until_quorum",
+    fn confirms_round(_: u64, _: u64) -> bool {
+        true
+    }
+);
+
+without!(
+    deciding_by_one_majority_of_two_is_caught,
+    "joint_phase_needs_both_majorities",
+    fn joint_index(incoming: Index, _: Index) -> Index {
+        incoming
+    }
+);
+
+without!(
+    disturbing_a_fresh_leader_is_caught,
+    "pre_vote_is_refused_while_the_leader_is_fresh",
+    fn refuses_disruption(_: bool, _: bool) -> bool {
+        false
+    }
+);
+
+// --- the command -------------------------------------------------------------------------------------
+
+fn dkv(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dkv"))
+        .arg("scenario")
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Puts a scenario into a file and returns its path.
+fn file(name: &str, text: &[u8]) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("a temporary file can be written");
+    path.to_str().expect("its path is text").to_owned()
+}
+
+#[test]
+fn the_command_tells_by_its_status() {
+    let good = file("good.scn", b"# It holds.\ncluster nodes=3\npropose put a=1\nexpect commit 0 1\n");
+    let bad = file("bad.scn", b"# It does not.\ncluster nodes=3\nexpect leader 1\n");
+    let none = file("none.scn", b"# It is none.\ncluster nodes=3\nexpect leader 7\n");
+    let bytes = file("bytes.scn", b"# No text.\ncluster nodes=3\n \xFF\n");
+
+    let (status, stdout, stderr) = dkv(&[&good]);
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("\n> propose put a=1\n  r0: applied 1@1 revision=2 put\n"), "{stdout}");
+
+    let (status, _, stderr) = dkv(&[&bad, &good]);
+    assert_eq!(status, Some(1));
+    let expected =
+        format!("dkv: {bad}: line 3: expect leader 1\n  expected leader n1\n  found    leader n0\n");
+    assert!(stderr.starts_with(&expected), "{stderr}");
+
+    // Nothing runs unless everything can be read.
+    let (status, stdout, stderr) = dkv(&[&good, &none]);
+    let expected = format!("dkv: {none}: line 3, column 15: there is no member 7\n");
+    assert_eq!((status, stdout.as_str(), stderr), (Some(2), "", expected));
+    let (status, _, stderr) = dkv(&[&bytes]);
+    assert_eq!((status, stderr), (Some(2), format!("dkv: {bytes}: line 3, column 2: not UTF-8\n")));
+    let (status, _, stderr) = dkv(&["no/such/file.scn"]);
+    assert_eq!(status, Some(2), "{stderr}");
+    assert_eq!(dkv(&[]).0, Some(2));
+}
+
+#[test]
+fn the_command_traces_and_speaks_json() {
+    let good = file("traced.scn", b"# \"Quoted\".\ncluster nodes=1\npropose put a=1\n");
+    let (status, stdout, _) = dkv(&["--trace", &good]);
+    assert_eq!(status, Some(0));
+    assert!(stdout.contains("request"), "{stdout}");
+
+    let (status, stdout, _) = dkv(&["--json", &good]);
+    assert_eq!(status, Some(0));
+    let expected = format!("{{\"file\":\"{good}\",\"shows\":\"\\\"Quoted\\\".\",\"held\":true,\"steps\":");
+    assert!(
+        stdout.starts_with(&expected) && stdout.ends_with("]}\n") && stdout.lines().count() == 1,
+        "{stdout}"
+    );
+
+    let bad = file("traced-bad.scn", b"# It does not.\ncluster nodes=1\nexpect leader none\n");
+    let (status, stdout, _) = dkv(&["--json", &bad]);
+    assert_eq!(status, Some(1));
+    let expected = "\"held\":false,\"steps\":1,\"time_ms\":0,";
+    assert!(stdout.contains(expected), "{stdout}");
+    let expected =
+        "\"line\":3,\"command\":\"expect leader none\",\"expected\":\"no leader\",\"found\":\"leader n0\"";
+    assert!(stdout.contains(expected), "{stdout}");
+}
+
+// --- what is not a scenario ----------------------------------------------------------------------------
+
+/// The text after `# x` and `cluster nodes=3`, and the error in it: where, and the beginning of why.
+const MALFORMED: [(&str, &str); 69] = [
+    ("dance", r#"3:1 expected a command, found "dance""#),
+    ("cluster nodes=3", "3:1 a scenario has one cluster"),
+    ("  heal now", r#"3:8 expected the end of the line, found "now""#),
+    ("heal\t", "3:5 only printable ASCII and spaces"),
+    ("propose put ä=1", "3:13 only printable ASCII and spaces"),
+    ("propose", "3:8 expected an operation, found the end of the line"),
+    ("propose # put a=1", "3:8 expected an operation, found the end of the line"),
+    ("propose get a", r#"3:9 expected noop, put, del or txn, found "get""#),
+    ("propose put", "3:12 expected KEY=VALUE, found the end of the line"),
+    ("propose put a", r#"3:13 expected KEY=VALUE, found "a""#),
+    ("propose put =1", r#"3:13 expected a key without = and !, found """#),
+    ("propose put a!=1", r#"3:13 expected a key without = and !, found "a!""#),
+    ("propose put a=1 b=2", r#"3:17 unknown option "b", known here: at, as, session, seq, times"#),
+    ("propose put a=1 b", "3:17 expected an option (at, as, session, seq, times) or the end of the line"),
+    ("propose put a=1 at=3", "3:20 there is no member 3"),
+    ("propose put a=1 at=16", "3:20 expected a number from 0 to 15"),
+    ("propose put a=1 at=", "3:20 expected a number from 0 to 15"),
+    ("propose put a=1 at=0 at=1", "3:22 at is given twice"),
+    ("propose put a=1 as=W", "3:20 expected a name of lower-case letters"),
+    ("propose put a=1 as=it", "3:20 the name it is taken"),
+    ("propose noop as=w\npropose noop as=w", "4:17 the name w is taken"),
+    ("propose noop times=0", "3:20 expected a number from 1 to 2000"),
+    ("propose noop times=2000\npropose noop", "4:9 a scenario proposes at most 2000 times"),
+    ("propose noop session=s seq=1", "3:22 there is no session s"),
+    ("open-session s\npropose noop session=s", "4:22 session=NAME and seq=N go together"),
+    ("open-session s\nopen-session s", "4:14 session s was opened before"),
+    ("close-session s", "3:15 there is no session s"),
+    ("propose del", "3:12 expected a key, found the end of the line"),
+    ("propose txn", "3:12 expected then, found the end of the line"),
+    ("propose txn if", "3:15 expected a compare, found the end of the line"),
+    ("propose txn if a then put a=1", "3:16 expected a compare such as a=v"),
+    ("propose txn if version:a=x then put a=1", "3:26 expected a number from 0 to"),
+    (
+        "propose txn if a=1 put a=2",
+        r#"3:20 expected a compare such as a=v, a!=v or version:a=1, found "put""#,
+    ),
+    ("propose txn then", "3:17 expected put, del or get, found the end of the line"),
+    ("propose txn then put a=1 else", "3:30 expected put, del or get, found the end of the line"),
+    ("submit", "3:7 expected what to submit, found the end of the line"),
+    ("submit heal", r#"3:8 expected a request, found "heal""#),
+    ("read a=1", "3:6 expected a key without = and !"),
+    ("change-members", "3:15 expected learner=ID, promote=ID or remove=ID"),
+    ("change-members promote=4", "3:24 there is no member 4"),
+    ("promote 4", "3:9 there is no member 4"),
+    ("add-learner 16", "3:13 expected a number from 0 to 15"),
+    ("transfer", "3:9 expected a member, found the end of the line"),
+    ("cancel it", "3:8 there is no request it"),
+    ("cancel w", "3:8 there is no request w"),
+    ("partition", "3:10 expected a member, found the end of the line"),
+    ("partition 0 1 3", "3:15 there is no member 3"),
+    ("cut 0", "3:6 expected a member, found the end of the line"),
+    ("cut 0 0", "3:7 a link is between two members"),
+    ("crash -1", r#"3:7 expected a number from 0 to 15, found "-1""#),
+    ("crash 0 keep=99999", "3:14 expected a number from 0 to 10000"),
+    ("sync 0 0", "3:8 expected a number from 1 to 10000"),
+    ("deliver 0 1 2 3", r#"3:15 expected the end of the line, found "3""#),
+    ("timeout 0 tea", "3:11 expected one of election, leader-fresh, check-quorum, heartbeat, transfer"),
+    ("elapse 5", "3:8 expected a duration from 1ms to 600000ms such as 500ms or 2s"),
+    ("elapse 601s", "3:8 expected a duration from 1ms to 600000ms"),
+    ("elapse 99999999999999999999s", "3:8 expected a duration"),
+    ("elapse 600s\nawait-leader", "4:1 at most 600000ms pass in a scenario"),
+    ("await-leader timeouts=51", "3:23 expected a number from 1 to 50"),
+    ("trace maybe", "3:7 expected on or off"),
+    ("expect", "3:7 expected what to expect, found the end of the line"),
+    ("expect luck", r#"3:8 expected something to expect, found "luck""#),
+    ("expect last 0 3", "3:15 expected an entry as index@term"),
+    ("expect get 0 a", "3:14 expected KEY=VALUE"),
+    ("expect role 0 king", "3:15 expected one of follower, pre-candidate, candidate, leader, down"),
+    ("expect members 0,,1", "3:16 expected members such as 0,1,2 or 0,1=>1,2+3"),
+    ("propose noop\nexpect outcome it fine", "4:19 expected one of pending, applied, read"),
+    ("propose noop\nexpect outcome it applied response=hello", "4:36 expected one of noop, put, deleted"),
+    ("expect commit 0 18446744073709551616", "3:17 expected a number, found"),
+];
+
+#[test]
+fn what_is_malformed_is_refused_where_it_is() {
+    for (text, expected) in MALFORMED {
+        refused(&format!("# x\ncluster nodes=3\n{text}\n"), expected);
+    }
+}
+
+#[test]
+fn a_scenario_begins_with_its_intent_and_its_cluster() {
+    let long = format!("# {}\n", "x".repeat(LINE_BYTES_MAX));
+    let lines = "#\n".repeat(LINES_MAX);
+    let large = "#".repeat(SOURCE_BYTES_MAX + 1);
+    let cases: [(&str, &str); 19] = [
+        ("", "1:1 a scenario starts with a comment"),
+        ("\n# late\n", "1:1 a scenario starts with a comment"),
+        ("#  \ncluster nodes=1", "1:1 a scenario starts with a comment"),
+        ("cluster nodes=3", "1:1 a scenario starts with a comment"),
+        ("# x", "1:1 a scenario founds a cluster: expected cluster nodes=N"),
+        ("# x\n\n#\n", "3:1 a scenario founds a cluster"),
+        ("# x\nheal", r#"2:1 expected the first command to be cluster, found "heal""#),
+        ("# x\ncluster", "2:8 expected nodes=N, found the end of the line"),
+        ("# x\ncluster nodes", r#"2:9 expected an option (nodes, seed,"#),
+        ("# x\ncluster nodes=0", r#"2:15 expected a number from 1 to 9, found "0""#),
+        ("# x\ncluster nodes=10", "2:15 expected a number from 1 to 9"),
+        ("# x\ncluster nodes=3 nodes=3", "2:17 nodes is given twice"),
+        ("# x\ncluster nodes=3 speed=1", r#"2:17 unknown option "speed""#),
+        ("# x\ncluster nodes=3 seed=-1", r#"2:22 expected a number, found "-1""#),
+        (
+            "# x\ncluster nodes=3 heartbeat=400ms",
+            "2:27 the election timeout is more than three times the heartbeat",
+        ),
+        ("# x\ncluster nodes=3 codec=yes", r#"2:23 expected on or off, found "yes""#),
+        (&large, "1:1 a scenario has at most 65536 bytes"),
+        (&long, "1:501 a line has at most 500 bytes"),
+        (&lines, "1:1 a scenario starts with a comment"),
+    ];
+    for (text, expected) in cases {
+        refused(text, expected);
+    }
+    refused(&format!("# x\n{lines}"), "1001:1 a scenario has at most 1000 lines");
+    refused(&format!("# x\n{long}"), "2:501 a line has at most 500 bytes");
+}
+
+fn refused(text: &str, expected: &str) {
+    let error = Scenario::parse(text).expect_err(text);
+    let found = format!("{}:{} {}", error.line, error.column, error.reason);
+    assert!(found.starts_with(expected), "{text:?}\n  expected {expected}\n  found    {found}");
+}
+
+#[test]
+fn a_command_without_anything_to_do_fails() {
+    let cases = [
+        ("drop 0 1", "1 messages from n0 to n1", "0"),
+        ("submit put a=1\ndeliver 0 1 2", "2 messages from n0 to n1", "1"),
+        ("restart 0", "n0 down", "it is up"),
+        ("crash 1\ncrash 1", "n1 up", "it is down"),
+        ("sync 0", "1 unsynced writes at n0", "0"),
+        ("timeout 0 election", "the timer Election to be set at n0", "{CheckQuorum, Heartbeat}"),
+        ("crash 1\ncrash 2\ncrash 0\nawait-leader", "a leader that has committed in its term", "none"),
+        ("partition 0\nopen-session s\npropose noop session=s seq=1", "session s to be open", "pending"),
+    ];
+    for (text, expected, found) in cases {
+        let report = scenario(&format!("# x\ncluster nodes=3\n{text}\nheal\n")).run(false);
+        let failure = report.failure.expect(text);
+        assert_eq!((failure.expected.as_str(), failure.found.as_str()), (expected, found), "{text}");
+        assert_eq!(failure.line, 2 + text.lines().count(), "{text}");
+        assert_eq!(failure.status.len(), 3, "{text}");
+    }
+}
+
+#[test]
+fn output_is_bounded() {
+    let text = format!("# x\ncluster nodes=9\ntrace on\n{}", "elapse 30s\n".repeat(20));
+    let failure = scenario(&text).run(false).failure.expect("that is too much");
+    assert_eq!(failure.expected, "at most 1048576 bytes of output");
+}
+
+// --- any text ------------------------------------------------------------------------------------------
+
+/// Lines that make sense, and some that nearly do.
+fn line() -> impl Strategy<Value = String> {
+    let id = || (0..4u8).prop_map(|id| id.to_string());
+    let op = || {
+        prop_oneof![
+            Just("noop".to_owned()),
+            ("[ab]", "[xy]{0,3}").prop_map(|(key, value)| format!("put {key}={value}")),
+            "[ab]".prop_map(|key| format!("del {key}")),
+            Just("txn if a=x version:b=0 then put b=y else get a".to_owned()),
+        ]
+    };
+    let at = || prop_oneof![3 => Just(String::new()), 1 => (0..3u8).prop_map(|id| format!(" at={id}"))];
+    let ask = prop_oneof![
+        3 => op(),
+        1 => Just("read a".to_owned()),
+    ];
+    let request =
+        (any::<bool>(), ask, at()).prop_map(|(submit, ask, at)| match (submit, ask.starts_with("read")) {
+            (true, _) => format!("submit {ask}{at}"),
+            (false, true) => format!("{ask}{at}"),
+            (false, false) => format!("propose {ask}{at}"),
+        });
+    let verb = select(vec![
+        "crash",
+        "restart",
+        "hold-disk",
+        "release-disk",
+        "sync",
+        "compact",
+        "campaign",
+        "partition",
+        "log",
+        "store",
+        "promote",
+        "remove",
+        "transfer",
+        "add-learner",
+        "submit transfer",
+        "submit remove",
+        "submit promote",
+    ]);
+    let on_link = select(vec!["cut", "restore", "deliver", "drop", "duplicate", "delay"]);
+    let timer = select(vec!["election", "leader-fresh", "check-quorum", "heartbeat", "transfer"]);
+    prop_oneof![
+        6 => request,
+        6 => (verb, id()).prop_map(|(verb, id)| format!("{verb} {id}")),
+        3 => (on_link, id(), id()).prop_map(|(verb, from, to)| format!("{verb} {from} {to}")),
+        2 => (id(), timer).prop_map(|(id, timer)| format!("timeout {id} {timer}")),
+        4 => select(vec!["deliver", "heal", "stabilize", "elapse 1s", "elapse 3s", "links", "status"]).prop_map(str::to_owned),
+        1 => (id(), 0..3u8).prop_map(|(id, keep)| format!("crash {id} keep={keep}")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_is_harmless(text in "\\PC{0,200}") {
+        let _ = Scenario::parse(&text);
+        let _ = Scenario::parse(&format!("# x\ncluster nodes=2\n{text}"));
+    }
+
+    #[test]
+    fn arbitrary_words_are_harmless(words in proptest::collection::vec(
+        select(vec![
+            "cluster", "nodes=3", "propose", "submit", "put", "a=1", "del", "a", "txn", "if", "then", "else", "expect",
+            "outcome", "it", "applied", "0", "1", "9", "none", "at=1", "as=w", "times=3", "=", "!", ":", "@", "1@1", "\n", "#",
+            "heal", "elapse", "1s", "get", "leader", "version:a=1", "mod:=", "keep=", "session=", "0,1=>2+3", "=>", ",",
+        ]), 0..40))
+    {
+        let text = format!("# x\ncluster nodes=3\n{}", words.join(" "));
+        if let Ok(scenario) = Scenario::parse(&text) {
+            let _ = scenario.run(false);
+        }
+    }
+
+    /// Whatever happens in whatever order, no invariant is violated and nothing panics. Lines with nothing to
+    /// do stop a run early, so each is tried on its own and dropped if it fails.
+    #[test]
+    fn any_order_of_commands_is_safe(
+        seed in any::<u8>(),
+        options in select(vec!["", " snapshot_every=3", " snapshot_every=2 keep=2 chunk_bytes=30", " inflight=1 append_entries=1"]),
+        lines in proptest::collection::vec(line(), 1..40),
+    ) {
+        let mut text = format!("# x\ncluster nodes=3 seed={seed}{options}\n");
+        let mut kept = 0;
+        for line in lines {
+            let longer = format!("{text}{line}\n");
+            let Ok(scenario) = Scenario::parse(&longer) else { continue };
+            let report = scenario.run(false);
+            match report.failure {
+                Some(failure) => {
+                    let is_harmless = ["messages", "up", "down", "unsynced", "timer"];
+                    prop_assert!(
+                        is_harmless.iter().any(|word| failure.expected.contains(word)), "{failure} in\n{longer}");
+                }
+                None => {
+                    text = longer;
+                    kept += 1;
+                }
+            }
+        }
+        prop_assert!(text.lines().count() == kept + 2);
+    }
+}
