@@ -12,7 +12,7 @@ use crate::configurations::Configuration;
 use crate::converge;
 use crate::environment::Action;
 use crate::model::Replication;
-use crate::properties::Broken;
+use crate::properties::{Broken, CONVERGENCE};
 use crate::state::State;
 
 /// States that the search for a shorter path may generate.
@@ -193,9 +193,13 @@ pub fn check<R: Rules + Send + Sync + 'static>(
         model.witnesses().into_iter().filter(|witness| !discoveries.contains_key(witness)).collect();
     let verdict = match failure {
         Some((property, path)) => {
-            let path = shorten::<R>(configuration, property, path.clone()).unwrap_or(path);
-            let (broken, path) = explain(configuration, property, path);
-            Verdict::Violated { broken, path }
+            let (broken, lines) = explain(configuration, property, &path);
+            match shorten::<R>(configuration, broken.property) {
+                Some(short) if short.1.len() < lines.len() || property != broken.property => {
+                    Verdict::Violated { broken: short.0, path: short.1 }
+                }
+                _ => Verdict::Violated { broken, path: lines },
+            }
         }
         // Every distinct state had its successors computed, or the search was not complete.
         None if expanded != distinct_states as u64 => Verdict::Truncated,
@@ -228,12 +232,16 @@ fn core_seconds() -> Option<f64> {
 
 type PathOf<R> = Path<State<R>, Action>;
 
-/// Looks breadth first for the shortest way to break the same property.
+/// Looks breadth first for the shortest way to break a property. One that a step breaks is looked for
+/// without runs to judge convergence, which would meet it ahead of the path.
 fn shorten<R: Rules + Send + Sync + 'static>(
     configuration: &Configuration,
     property: &'static str,
-    long: PathOf<R>,
-) -> Option<PathOf<R>> {
+) -> Option<(Broken, Vec<String>)> {
+    let mut configuration = configuration.clone();
+    if property != CONVERGENCE {
+        configuration.converge_every = 0;
+    }
     let checker = Replication::<R>::new(configuration.clone())
         .checker()
         .threads(1)
@@ -241,20 +249,22 @@ fn shorten<R: Rules + Send + Sync + 'static>(
         .target_state_count(SHORTEN_STATES_MAX)
         .spawn_bfs()
         .join();
-    let short = checker.discovery(property)?;
-    (short.clone().into_vec().len() < long.into_vec().len()).then_some(short)
+    checker.discovery(property).map(|path| explain(&configuration, property, &path))
 }
 
 /// The path as text, and what is broken at its end.
 fn explain<R: Rules>(
     configuration: &Configuration,
     property: &'static str,
-    path: PathOf<R>,
+    path: &PathOf<R>,
 ) -> (Broken, Vec<String>) {
-    let steps = path.into_vec();
+    let steps = path.clone().into_vec();
     let broken = steps.last().and_then(|(state, _)| match &state.violated {
         Some(broken) => Some(Broken::clone(broken)),
-        None => converge::healed(state).err(),
+        None => converge::healed(state).err().map(|broken| Broken {
+            detail: format!("healed and left alone from here: {}", broken.detail),
+            ..broken
+        }),
     });
     let detail = format!("in configuration {}", configuration.name);
     let lines = steps.iter().filter_map(|(_, action)| action.as_ref().map(Action::to_string)).collect();

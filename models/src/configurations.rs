@@ -41,7 +41,7 @@ pub struct Configuration {
     pub budgets: Budgets,
     /// The limits of the replicas.
     pub limits: Limits,
-    /// Convergence is judged from every healed and quiet state, and from one of this many others.
+    /// Convergence is judged from every healed and quiet state, and from one of this many others; 0 judges none.
     pub converge_every: u64,
 }
 

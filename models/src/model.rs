@@ -94,8 +94,11 @@ fn holds<R: Rules, const P: usize>(model: &Replication<R>, state: &State<R>) -> 
 /// Convergence from all states that are healed and quiet, and from a sample of the others.
 fn converges<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
     let every = model.configuration.converge_every;
+    if every == 0 || state.violated.is_some() {
+        return true;
+    }
     let is_sampled = every == 1 || content_hash(state).is_multiple_of(every);
-    if state.violated.is_some() || !(is_sampled || state.is_healed_and_quiet()) {
+    if !(is_sampled || state.is_healed_and_quiet()) {
         return true;
     }
     model.counters.convergence_runs.fetch_add(1, Ordering::Relaxed);

@@ -79,7 +79,9 @@ impl Demo {
         self.flow(4)?;
         let starved = self.cluster.submit(NodeId(3), put("minority", "1"));
         self.cluster.deliver();
-        self.say("A client of n3 asks too. n3 cannot reach the leader: nothing happens, nothing is promised.")?;
+        self.say(
+            "A client of n3 asks too. n3 cannot reach the leader: nothing happens, nothing is promised.",
+        )?;
         self.check("the minority commits nothing", self.cluster.outcome(starved).is_none())?;
 
         self.cluster.heal();
@@ -207,7 +209,8 @@ impl Screen {
         );
         for (id, member) in cluster.members() {
             let Some(node) = member.replica().map(|replica| replica.node()) else { continue };
-            let (bold, plain) = if self.in_place && node.is_leader() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+            let (bold, plain) =
+                if self.in_place && node.is_leader() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
             let _ = writeln!(
                 frame,
                 "  {bold}{:<5}{:<15}{:>5}{:>7}{:>8}{:>9}  {:<14}{}{plain}",

@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<Scenario, String> {
     Scenario::parse(&text).map_err(|error| error.to_string())
 }
 
-/// What the transcript does not say is left out: the text is for people.
+/// One object on one line: whether everything held, where not, and the transcript.
 fn json(path: &Path, scenario: &Scenario, report: &Report) -> String {
     let Report { steps, trace_hash, time_ms, failure, output } = report;
     let mut object = format!(

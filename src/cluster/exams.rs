@@ -56,7 +56,8 @@ pub fn integer_snapshot<P: Policies>(id: NodeId, member: &Member<Store, P>) -> R
         let Payload::Command(command) = &entry.payload else {
             return Err(format!("entry {} is no operation", entry.id));
         };
-        let (kind, key, value) = operation(command).ok_or_else(|| format!("entry {} is no operation", entry.id))?;
+        let (kind, key, value) =
+            operation(command).ok_or_else(|| format!("entry {} is no operation", entry.id))?;
         out.extend_from_slice(&entry.id.term.0.to_le_bytes());
         out.extend_from_slice(&entry.id.index.0.to_le_bytes());
         out.push(kind);

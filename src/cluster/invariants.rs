@@ -7,9 +7,11 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
+use core::fmt::Debug;
 
 use crate::raft::invariants::{
-    Invariant, Verdict, Violation, Vitals, check_step, ensure, log_matching_at, term_monotonic, vote_stability,
+    Invariant, Verdict, Violation, Vitals, check_step, ensure, log_matching_at, term_monotonic,
+    vote_stability,
 };
 use crate::raft::quorum::is_quorum;
 use crate::raft::{
@@ -31,7 +33,9 @@ pub struct Ledger<C> {
 }
 
 impl<C: Command> Ledger<C> {
-    pub(super) fn new(founding: &Configuration) -> Ledger<C> {
+    /// The ledger of a cluster that is founded with this configuration.
+    #[must_use]
+    pub fn new(founding: &Configuration) -> Ledger<C> {
         Ledger {
             committed: VecDeque::new(),
             forgotten: EntryId::ZERO,
@@ -66,7 +70,7 @@ impl<C: Command> Ledger<C> {
     }
 
     /// Forgets what every member has compacted, so that a long run stays small.
-    pub(super) fn forget(&mut self, purged_everywhere: Index) {
+    pub fn forget(&mut self, purged_everywhere: Index) {
         while self.committed.front().is_some_and(|entry| entry.id.index <= purged_everywhere) {
             if let Some(entry) = self.committed.pop_front() {
                 self.forgotten = entry.id;
@@ -79,7 +83,7 @@ impl<C: Command> Ledger<C> {
     ///
     /// # Errors
     /// The first violation.
-    pub(super) fn observe_step<'a, R: Rules>(
+    pub fn observe_step<'a, R: Rules>(
         &mut self,
         before: Option<&Vitals>,
         after: &Node<C, R>,
@@ -105,7 +109,8 @@ impl<C: Command> Ledger<C> {
         }
         let before_commit = before.map_or(after.log().snapshot().last.index, |before| before.commit);
         if vitals.commit > before_commit {
-            self.observe_commit(before_commit, after, disks)?;
+            let last_before = before.map_or(after.log().last().index, |before| before.last.index);
+            self.observe_commit(before_commit, last_before, after, disks)?;
         }
         Ok(())
     }
@@ -127,10 +132,11 @@ impl<C: Command> Ledger<C> {
     }
 
     /// `state_machine_safety` against everything ever committed, and `committed_on_quorum` where
-    /// something is committed for the first time.
+    /// something is committed for the first time. The log ended at `last_before` before the step.
     fn observe_commit<'a, R: Rules>(
         &mut self,
         before: Index,
+        last_before: Index,
         node: &Node<C, R>,
         disks: impl Fn(NodeId) -> Option<&'a Durable<C>>,
     ) -> Verdict
@@ -142,15 +148,18 @@ impl<C: Command> Ledger<C> {
         if held_from > before {
             // A snapshot was installed: it ends at a committed entry.
             let base = node.log().purged();
-            let known = if base == self.forgotten { Some(base) } else { self.entry(base.index).map(|e| e.id) };
+            let known =
+                if base == self.forgotten { Some(base) } else { self.entry(base.index).map(|e| e.id) };
             let is_forgotten = base.index < self.forgotten.index;
             ensure(is_forgotten || known == Some(base), Invariant::StateMachineSafety, || {
                 format!("{id} installed a snapshot up to {base}, which was never committed")
             })?;
         }
+        let mut is_new = false;
         for entry in node.log().range(held_from, node.commit_index()) {
             if entry.id.index <= self.last().index {
-                let same = entry.id.index <= self.forgotten.index || self.entry(entry.id.index) == Some(entry);
+                let same =
+                    entry.id.index <= self.forgotten.index || self.entry(entry.id.index) == Some(entry);
                 ensure(same, Invariant::StateMachineSafety, || {
                     format!("{id} committed {}, where another entry was committed before", entry.id)
                 })?;
@@ -159,10 +168,16 @@ impl<C: Command> Ledger<C> {
                     format!("{id} committed {} before the entries ahead of it", entry.id)
                 })?;
                 self.committed.push_back(entry.clone());
-                self.governing = node.configuration().clone();
+                is_new = true;
             }
         }
-        if self.last().index == node.commit_index() && self.last().index > before {
+        if is_new {
+            // The configuration under which the leader counted: the one before this step, which may
+            // have left a joint phase.
+            let counted_at = last_before.max(node.log().snapshot().last.index);
+            self.governing = node.log().configuration_at(counted_at).clone();
+        }
+        if is_new {
             self.check_quorum_holds(Invariant::CommittedOnQuorum, disks)?;
         }
         Ok(())
@@ -173,7 +188,7 @@ impl<C: Command> Ledger<C> {
     ///
     /// # Errors
     /// The first violation.
-    pub(super) fn observe_crash<'a>(
+    pub fn observe_crash<'a>(
         &mut self,
         id: NodeId,
         promised: HardState,
@@ -192,7 +207,7 @@ impl<C: Command> Ledger<C> {
     ///
     /// # Errors
     /// The violation.
-    pub(super) fn observe_restart(&self, id: NodeId, restored: HardState) -> Verdict {
+    pub fn observe_restart(&self, id: NodeId, restored: HardState) -> Verdict {
         let sworn = self.sworn.get(&id).copied().unwrap_or_default();
         term_monotonic(id, sworn, restored)?;
         vote_stability(id, sworn, restored)
@@ -238,4 +253,38 @@ pub fn healed_replicas_converge(
         })?;
     }
     Ok(())
+}
+
+/// `exactly_once`: however often a request is sent, it takes effect once (dissertation §6.3). Given, for
+/// every answer, which request it was and where that took effect: its entry, or the store's revision.
+///
+/// # Errors
+/// The violation at the first request that took effect again.
+pub fn exactly_once<T, E>(effects: impl IntoIterator<Item = (T, E)>) -> Verdict
+where
+    T: Ord + Copy + Debug,
+    E: PartialEq + Copy + Debug,
+{
+    let mut taken = BTreeMap::new();
+    for (request, effect) in effects {
+        let first = *taken.entry(request).or_insert(effect);
+        ensure(first == effect, Invariant::ExactlyOnce, || {
+            format!("{request:?} took effect at {first:?} and again at {effect:?}")
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_takes_effect_twice_is_told() {
+        let at = |index| EntryId::new(Term(1), Index(index));
+        assert_eq!(exactly_once([(7, at(1)), (8, at(2)), (7, at(1))]), Ok(()));
+        let verdict =
+            exactly_once([(7, at(1)), (8, at(2)), (7, at(3))]).map_err(|violation| violation.invariant);
+        assert_eq!(verdict, Err(Invariant::ExactlyOnce));
+    }
 }

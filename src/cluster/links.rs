@@ -61,11 +61,6 @@ impl<P: Clone> Links<P> {
         self.cut.clear();
     }
 
-    /// Loses everything on its way to or from a member that crashed.
-    pub(super) fn disconnect(&mut self, id: NodeId) {
-        self.queues.retain(|(from, to), _| *from != id && *to != id);
-    }
-
     /// The directions that are cut.
     pub fn cuts(&self) -> impl Iterator<Item = Link> + '_ {
         self.cut.iter().copied()
@@ -80,7 +75,11 @@ impl<P: Clone> Links<P> {
     /// The links with something on them, and how much, in a fixed order.
     #[must_use]
     pub fn loaded(&self) -> Vec<(Link, usize)> {
-        self.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(link, queue)| (*link, queue.len())).collect()
+        self.queues
+            .iter()
+            .filter(|(_, queue)| !queue.is_empty())
+            .map(|(link, queue)| (*link, queue.len()))
+            .collect()
     }
 
     /// What is on a link, oldest first.

@@ -108,7 +108,9 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
         }
         if let Some(snapshot) = effects.load.take() {
             match self.load(snapshot.last) {
-                Ok(()) => reports.push_back(Input::Applied { last: snapshot.last.index, responses: Vec::new() }),
+                Ok(()) => {
+                    reports.push_back(Input::Applied { last: snapshot.last.index, responses: Vec::new() })
+                }
                 Err(fault) => self.fault = Some(fault),
             }
         }
@@ -126,6 +128,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
         }
         if self.fault.is_some() {
             self.replica = None;
+            self.deadlines_ms = [None; Timer::ALL.len()];
             reports.clear();
         }
     }
@@ -185,11 +188,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
 
     /// The replica of a member that starts again; the state machine is volatile, so it comes from the
     /// snapshot.
-    pub(super) fn restart(
-        &mut self,
-        id: NodeId,
-        options: &super::Options,
-    ) -> Result<EffectsOf<M>, String> {
+    pub(super) fn restart(&mut self, id: NodeId, options: &super::Options) -> Result<EffectsOf<M>, String> {
         let last = self.disk.synced().snapshot.last;
         self.machine = M::default();
         if last.index > Index::ZERO {

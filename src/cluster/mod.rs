@@ -60,9 +60,7 @@ use crate::raft::Violation;
 use crate::raft::{
     Configuration, Durable, EntryId, Index, Limits, MemberChange, NodeId, Raft, Refusal, RequestId,
 };
-use crate::replica::{
-    self, Failure, Input, Packet as ReplicaPacket, Request, SnapshotPolicy, StateMachine,
-};
+use crate::replica::{self, Failure, Input, Packet as ReplicaPacket, Request, SnapshotPolicy, StateMachine};
 
 /// The packets of a cluster of `M`.
 pub type Packet<M> = ReplicaPacket<<M as StateMachine>::Command, <M as StateMachine>::Response>;
@@ -191,7 +189,10 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     #[must_use]
     pub fn with_options(count: u64, options: Options) -> Self {
         assert!(count >= 1, "a cluster has members");
-        assert!(options.heartbeat_ms * 3 < options.election_timeout_ms, "a leader is heard several times in T");
+        assert!(
+            options.heartbeat_ms * 3 < options.election_timeout_ms,
+            "a leader is heard several times in T"
+        );
         let founding = Configuration::of_voters((0..count).map(NodeId));
         let genesis = Durable::genesis(NodeId(0), founding.clone());
         let mut cluster = Cluster {
@@ -349,7 +350,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             self.step(at, Event::Request, Input::Request(input));
         } else {
             self.pending.remove(&request);
-            self.outcomes.insert(request, Outcome::Failed(Failure::Refused(Refusal::NotLeader { hint: None })));
+            self.outcomes
+                .insert(request, Outcome::Failed(Failure::Refused(Refusal::NotLeader { hint: None })));
         }
     }
 
@@ -459,7 +461,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         self.crash_keeping(id, 0);
     }
 
-    /// Stops a member at once, the `keep` oldest of its unsynced writes surviving.
+    /// Stops a member at once, the `keep` oldest of its unsynced writes surviving. Messages that are on
+    /// their way from and to it stay there: they may arrive after it started again, or be lost on a
+    /// member that is down.
     pub fn crash_keeping(&mut self, id: NodeId, keep: usize) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if member.replica.is_none() {
@@ -467,7 +471,6 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         }
         let promised = member.disk.synced().hard_state;
         member.crash(keep);
-        self.links.disconnect(id);
         self.note(id, &Event::Crash(keep));
         if self.options.checks {
             let members = &self.members;

@@ -40,8 +40,11 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     }
 
     /// Delivers messages and syncs disks that are not held until nothing moves. Time stands still.
+    ///
+    /// Panics if that never happens: messages that answer each other for ever are a bug of the protocol.
     pub fn deliver(&mut self) {
-        loop {
+        const ROUNDS_MAX: usize = 1 << 20;
+        for _ in 0..ROUNDS_MAX {
             let loaded = self.links.loaded();
             for ((from, to), count) in &loaded {
                 for _ in 0..*count {
@@ -61,6 +64,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
                 return;
             }
         }
+        panic!("messages without end");
     }
 
     /// Delivers and fires heartbeats until two rounds in a row change nothing. No other timer fires and
@@ -71,8 +75,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         for _ in 0..ROUNDS_MAX {
             let before = self.digest();
             self.deliver();
-            let leaders: Vec<NodeId> =
-                self.nodes().filter(|node| node.is_leader()).map(Node::id).collect();
+            let leaders: Vec<NodeId> = self.nodes().filter(|node| node.is_leader()).map(Node::id).collect();
             for leader in leaders {
                 self.timeout(leader, Timer::Heartbeat);
             }
@@ -97,7 +100,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     pub fn elapse(&mut self, duration_ms: u64) {
         let until = self.time_ms + duration_ms;
         self.deliver();
-        while let Some((deadline, id, timer)) = self.next_deadline().filter(|(deadline, ..)| *deadline <= until) {
+        while let Some((deadline, id, timer)) =
+            self.next_deadline().filter(|(deadline, ..)| *deadline <= until)
+        {
             self.time_ms = self.time_ms.max(deadline);
             self.timeout(id, timer);
             self.deliver();
@@ -132,8 +137,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         all.min()
     }
 
-    /// Checks `healed_replicas_converge` over the members of the leader's configuration that are up,
-    /// and `state_machine_safety` over all: equal applied index, equal state.
+    /// Checks `healed_replicas_converge` over the members of the leader's configuration that are up.
     ///
     /// # Errors
     /// The violation.
@@ -176,7 +180,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         input: Input<M::Command, M::Response>,
         reports: &mut VecDeque<Input<M::Command, M::Response>>,
     ) {
-        let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else { return };
+        let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else {
+            return;
+        };
         let before = Vitals::of(replica.node());
         let effects = replica.step(input);
         self.carry_out(id, event, Some(&before), effects, reports);
@@ -233,6 +239,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             let packet = if codec { through_codec(&packet, buffer) } else { packet };
             links.send::<P::Links>(link, packet);
         });
+        if member.fault.is_some() {
+            return; // Whoever waits for it gets no answer any more, as from any server that stops.
+        }
         for answer in effects.answers {
             self.settle(id, answer);
         }
@@ -263,7 +272,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         let verdict = ensure(seen.is_none_or(|seen| seen >= floor), Invariant::Linearizable, || {
             format!("{:?} at {id} saw {seen:?}, but {floor} was committed before it was made", answer.request)
         });
-        self.judge(verdict);
+        if self.options.checks {
+            self.judge(verdict);
+        }
         self.outcomes.insert(answer.request, outcome);
     }
 

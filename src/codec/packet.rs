@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use super::{DecodeError, Reader, Wire};
-use crate::raft::{Bytes, Command, Configuration, EntryId, Message, NodeId, Refusal, RequestId, Term};
+use crate::raft::{Bytes, Command, Configuration, EntryId, Index, Message, NodeId, Refusal, RequestId, Term};
 use crate::replica::{Failure, Forward, Packet};
 
 impl<C: Command + Wire, A: Wire> Wire for Packet<C, A> {
@@ -78,7 +78,13 @@ impl<C: Wire, A: Wire> Wire for Forward<C, A> {
         let request = RequestId::decode(reader)?;
         Ok(match tag {
             0 => Forward::Propose { request, command: C::decode(reader)? },
-            1 => Forward::Answer { request, outcome: Ok((EntryId::decode(reader)?, A::decode(reader)?)) },
+            1 => {
+                let id = EntryId::decode(reader)?;
+                if id.index == Index::ZERO {
+                    return Err(reader.error("an answer names an entry of the log"));
+                }
+                Forward::Answer { request, outcome: Ok((id, A::decode(reader)?)) }
+            }
             _ => Forward::Answer { request, outcome: Err(Failure::decode(reader)?) },
         })
     }
@@ -102,11 +108,12 @@ impl Wire for Failure {
             Failure::Refused(Refusal::NotVoter) => out.push(6),
             Failure::Lost => out.push(7),
             Failure::Unknown => out.push(8),
+            Failure::Refused(Refusal::InvalidProposal) => out.push(9),
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match reader.tag(9)? {
+        Ok(match reader.tag(10)? {
             0 => Failure::Refused(Refusal::NotLeader { hint: Option::decode(reader)? }),
             1 => Failure::Refused(Refusal::TermChanged { current: Term::decode(reader)? }),
             2 => Failure::Refused(Refusal::Transferring),
@@ -115,7 +122,8 @@ impl Wire for Failure {
             5 => Failure::Refused(Refusal::InvalidChange),
             6 => Failure::Refused(Refusal::NotVoter),
             7 => Failure::Lost,
-            _ => Failure::Unknown,
+            8 => Failure::Unknown,
+            _ => Failure::Refused(Refusal::InvalidProposal),
         })
     }
 }

@@ -274,7 +274,12 @@ impl Wire for SnapshotMeta {
         let configuration = Configuration::decode(reader)?;
         let is_settled = last != EntryId::ZERO || !configuration.is_joint();
         require(is_settled, offset, "a genesis in the middle of a change")?;
-        Ok(SnapshotMeta { last, configuration: Box::new(configuration), size_bytes: reader.u64()?, checksum: reader.u32()? })
+        Ok(SnapshotMeta {
+            last,
+            configuration: Box::new(configuration),
+            size_bytes: reader.u64()?,
+            checksum: reader.u32()?,
+        })
     }
 }
 

@@ -103,7 +103,11 @@ impl core::error::Error for Violation {}
 /// What a check says.
 pub type Verdict = Result<(), Violation>;
 
-pub(crate) fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Verdict {
+/// Nothing if `holds`, else the violation of `invariant` with this detail.
+///
+/// # Errors
+/// The violation.
+pub fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(Violation { invariant, detail: detail() }) }
 }
 
@@ -115,7 +119,9 @@ pub(crate) fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() ->
 /// The violation, if both lead the same term.
 pub fn election_safety<C: Command, R: Rules>(a: &Node<C, R>, b: &Node<C, R>) -> Verdict {
     let both_lead = a.is_leader() && b.is_leader() && a.term() == b.term() && a.id() != b.id();
-    ensure(!both_lead, Invariant::ElectionSafety, || format!("{} and {} lead term {}", a.id(), b.id(), a.term()))
+    ensure(!both_lead, Invariant::ElectionSafety, || {
+        format!("{} and {} lead term {}", a.id(), b.id(), a.term())
+    })
 }
 
 /// `log_matching` at one index: if two logs have the same entry id there, the entries are equal and
@@ -211,11 +217,12 @@ pub fn term_monotonic(id: NodeId, before: HardState, after: HardState) -> Verdic
 /// # Errors
 /// The violation.
 pub fn vote_stability(id: NodeId, before: HardState, after: HardState) -> Verdict {
-    let kept = after.term != before.term
-        || before.voted_for.is_none()
-        || after.voted_for == before.voted_for;
+    let kept = after.term != before.term || before.voted_for.is_none() || after.voted_for == before.voted_for;
     ensure(kept, Invariant::VoteStability, || {
-        format!("{id} changed its vote in term {} from {:?} to {:?}", after.term, before.voted_for, after.voted_for)
+        format!(
+            "{id} changed its vote in term {} from {:?} to {:?}",
+            after.term, before.voted_for, after.voted_for
+        )
     })
 }
 

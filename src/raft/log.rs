@@ -100,6 +100,10 @@ impl<C: Command> Log<C> {
     #[must_use]
     pub fn configuration_at(&self, index: Index) -> &Configuration {
         assert!(index >= self.snapshot.last.index, "older configurations are compacted away");
+        let (latest, configuration) = self.configuration();
+        if latest <= index {
+            return configuration;
+        }
         match configuration_before(&self.entries, index) {
             Some((at, configuration)) if at > self.snapshot.last.index => configuration,
             _ => &self.snapshot.configuration,
@@ -188,7 +192,12 @@ impl<C: Command> Log<C> {
 
     /// Asserts the invariants that cost O(1).
     pub(super) fn check(&self) {
-        assert!(self.purged <= self.snapshot.last, "purged {} > snapshot {}", self.purged, self.snapshot.last);
+        assert!(
+            self.purged <= self.snapshot.last,
+            "purged {} > snapshot {}",
+            self.purged,
+            self.snapshot.last
+        );
         if let Some(first) = self.entries.front() {
             assert_eq!(first.id.index, self.purged.index.next(), "the log starts after its base");
             assert!(first.id.term >= self.purged.term, "terms never fall along the log");

@@ -117,8 +117,8 @@ pub enum Message<C> {
     ReadIndexResponse {
         /// Names the read.
         request: RequestId,
-        /// Serve the read when this index is applied; none if the receiver was not the leader, or
-        /// lost leadership before it could confirm.
+        /// Serve the read when this index is applied; none if the receiver was not the leader, lost
+        /// leadership before it could confirm, or has too many reads waiting.
         index: Option<Index>,
     },
 }

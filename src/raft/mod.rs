@@ -75,9 +75,11 @@ pub use durable::{Durable, Purge, Write};
 pub use invariants::{Invariant, Violation, Vitals};
 pub use message::{Envelope, Message, MessageKind};
 pub use node::{Node, Role};
-pub use ready::{Accepted, Committed, Input, Leadership, Limits, MemberChange, Ready, Refusal, Timer, TimerSet};
+pub use ready::{
+    Accepted, Committed, Input, Leadership, Limits, MemberChange, Ready, Refusal, Timer, TimerSet,
+};
 pub use rules::{Raft, Rules};
 pub use types::{
-    Bytes, Command, Configuration, Entry, EntryId, HardState, Index, NodeId, Payload, RequestId, SnapshotMeta,
-    Term,
+    Bytes, Command, Configuration, Entry, EntryId, HardState, Index, NodeId, Payload, RequestId,
+    SnapshotMeta, Term,
 };

@@ -12,7 +12,7 @@ pub enum Flow {
         /// An append is on its way; wait for its answer, or for a heartbeat's.
         waiting: bool,
     },
-    /// The logs agree: appends are pipelined up to the limits (dissertation §10.2.1).
+    /// The logs agree: appends are pipelined up to the limits (dissertation §10.2.2).
     Replicate {
         /// The last index and the size in bytes of each append that has no answer yet, oldest first.
         inflight: VecDeque<(Index, u64)>,

@@ -251,6 +251,8 @@ pub enum Refusal {
     Transferring,
     /// Too much is waiting already; try again later.
     Busy,
+    /// The proposal holds no command, or more than can ever be uncommitted at once.
+    InvalidProposal,
     /// Another change of members is under way, or the leader has not committed in its term yet.
     ChangeInProgress,
     /// The change of members makes no sense: it changes nothing, promotes a node that is no learner,
@@ -272,7 +274,8 @@ pub enum Leadership {
     Ended,
 }
 
-/// Bounds of what a node keeps in flight. All are at least 1.
+/// Bounds of what a node keeps in flight. All are at least 1; a node refuses to start with less. Bytes in
+/// flight are counted when an append leaves, so the last one may pass the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Limits {
     /// Entries in one append.
@@ -306,6 +309,17 @@ impl Default for Limits {
             chunk_bytes_max: 1 << 20,
             eager_commit: true,
         }
+    }
+}
+
+impl Limits {
+    /// Panics unless every limit leaves room for something.
+    pub(super) fn check(&self) {
+        assert!(self.append_entries_max >= 1 && self.append_bytes_max >= 1, "an append holds an entry");
+        assert!(self.inflight_appends_max >= 1 && self.inflight_bytes_max >= 1, "an append is in flight");
+        assert!(self.uncommitted_entries_max >= 1, "a proposal can be taken");
+        assert!(self.waiting_reads_max >= 1, "a read can wait");
+        assert!(self.chunk_bytes_max >= 1, "a chunk holds a byte");
     }
 }
 

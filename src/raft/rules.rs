@@ -113,18 +113,21 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     }
 
     /// Whether a message made at `made_in` is still worth sending when its write is durable. An
-    /// acknowledgement counts only if it is sent in the term in which it was made.
+    /// acknowledgement counts only if it is sent in the term in which it was made (§5.1: a node that
+    /// has moved on acts in the new term).
     fn outlives_sync(made_in: Term, current: Term) -> bool {
         made_in == current
     }
 
     /// How far the log is durable after a receipt for a write that reached `written`. Truncation has
-    /// lowered `written` already, so that an index that was used again is not mistaken.
+    /// lowered `written` already, so that an index that was used again is not mistaken (Figure 2,
+    /// "persistent state", with the parallel write of dissertation §10.2.1).
     fn advance_durable(durable: Index, written: Index) -> Index {
         durable.max(written)
     }
 
-    /// What truncation after `keep` leaves of an index that was durable or being written.
+    /// What truncation after `keep` leaves of an index that was durable or being written (§5.3, with
+    /// the parallel write of dissertation §10.2.1).
     fn truncate_durable(index: Index, keep: Index) -> Index {
         index.min(keep)
     }
@@ -158,7 +161,8 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         current.max(leader_commit.min(last_new))
     }
 
-    /// The commit index that a heartbeat may carry to a follower known to match up to `matched`.
+    /// The commit index that a heartbeat may carry to a follower known to match up to `matched`: what
+    /// Figure 2's min(leaderCommit, last new entry) gives for an append without entries there.
     fn heartbeat_commit(commit: Index, matched: Index) -> Index {
         commit.min(matched)
     }
@@ -183,8 +187,8 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         entry_term == current
     }
 
-    /// How far entries may be handed to the state machine: committed, and durable here, so that a
-    /// store is never ahead of its own log after a crash.
+    /// How far entries may be handed to the state machine: committed (Figure 2, lastApplied), and
+    /// durable here, so that a store is never ahead of its own log after a crash.
     fn may_apply(commit: Index, durable: Index) -> Index {
         commit.min(durable)
     }

@@ -317,7 +317,9 @@ impl fmt::Debug for Bytes {
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, ids: &BTreeSet<NodeId>| {
-            ids.iter().enumerate().try_for_each(|(i, id)| write!(f, "{}{}", if i > 0 { "," } else { "" }, id.0))
+            ids.iter()
+                .enumerate()
+                .try_for_each(|(i, id)| write!(f, "{}{}", if i > 0 { "," } else { "" }, id.0))
         };
         if let Some(outgoing) = &self.outgoing {
             list(f, outgoing)?;

@@ -28,6 +28,7 @@
 //! Left out: request time-outs (the executor's clock sends `Cancel`), read levels, and batching of
 //! requests (a request may carry several commands).
 
+mod effects;
 mod machine;
 mod rules;
 mod store;
@@ -35,211 +36,13 @@ mod store;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub use self::effects::{Answer, Effects, Failure, Forward, Input, Packet, Reply, Request, SnapshotPolicy};
 pub use self::machine::StateMachine;
 pub use self::rules::Rules;
 use crate::raft::progress::Flow;
-use crate::raft::ready::Stage;
 use crate::raft::{
-    Accepted, Bytes, Command, Committed, Configuration, Durable, EntryId, Envelope, Index, Leadership, Limits,
-    MemberChange, Node, NodeId, Raft, Refusal, RequestId, SnapshotMeta, Term, Timer, TimerSet, Write,
+    Accepted, Command, Durable, EntryId, Index, Limits, Node, NodeId, Raft, Refusal, RequestId, Term,
 };
-
-/// What travels between replicas: consensus messages, and requests that the leader must take.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Packet<C, A> {
-    /// A message of consensus, with the bytes of the chunk if it is one.
-    Raft {
-        /// The message.
-        envelope: Envelope<C>,
-        /// The chunk's bytes of an `InstallSnapshot`; otherwise none.
-        chunk: Option<Bytes>,
-    },
-    /// A request between clients' replicas.
-    Forward {
-        /// Who sent it.
-        from: NodeId,
-        /// Whom it is for.
-        to: NodeId,
-        /// What it says.
-        forward: Forward<C, A>,
-    },
-}
-
-impl<C, A> Packet<C, A> {
-    /// Who sent it.
-    #[must_use]
-    pub fn from(&self) -> NodeId {
-        match self {
-            Packet::Raft { envelope, .. } => envelope.from,
-            Packet::Forward { from, .. } => *from,
-        }
-    }
-
-    /// Whom it is for.
-    #[must_use]
-    pub fn to(&self) -> NodeId {
-        match self {
-            Packet::Raft { envelope, .. } => envelope.to,
-            Packet::Forward { to, .. } => *to,
-        }
-    }
-}
-
-/// A client's request on its way to the leader, and back.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Forward<C, A> {
-    /// "Propose this for my client."
-    Propose {
-        /// Names the request.
-        request: RequestId,
-        /// The command.
-        command: C,
-    },
-    /// The answer: the entry and its response, or why there is none.
-    Answer {
-        /// Names the request.
-        request: RequestId,
-        /// What became of it.
-        outcome: Result<(EntryId, A), Failure>,
-    },
-}
-
-/// What a client asks of a replica.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Request<C> {
-    /// Apply these commands in this order, each under its own request. They are appended together or
-    /// refused together.
-    Propose(Vec<(RequestId, C)>),
-    /// Read linearizably: learn when the executor may run the read on the state machine.
-    Read(RequestId),
-    /// Change who takes part.
-    ChangeMembers(RequestId, Vec<MemberChange>),
-    /// Hand leadership over.
-    TransferLeadership(RequestId, NodeId),
-}
-
-/// Everything that can happen to a replica.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Input<C, A> {
-    /// A packet arrived.
-    Packet(Packet<C, A>),
-    /// A timer fired.
-    Timeout(Timer),
-    /// The `n` oldest writes without a receipt are durable.
-    Persisted(u32),
-    /// A client's request.
-    Request(Request<C>),
-    /// A client gave up: its outcome stays unknown.
-    Cancel(RequestId),
-    /// The state machine applied everything up to `last`. `responses` holds those of the commands among
-    /// the entries, if they were asked for, in order.
-    Applied {
-        /// The last entry applied.
-        last: Index,
-        /// The entries' responses.
-        responses: Vec<(EntryId, A)>,
-    },
-    /// An operator wants a snapshot now.
-    Compact,
-    /// The snapshot that was asked for is durable.
-    SnapshotWritten {
-        /// The last entry in it.
-        last: EntryId,
-        /// Its size, in bytes.
-        size_bytes: u64,
-        /// Its CRC-32C.
-        checksum: u32,
-    },
-    /// The staged snapshot is verified and durable.
-    SnapshotInstalled(EntryId),
-    /// The staged snapshot is damaged.
-    SnapshotRejected(EntryId),
-}
-
-/// What a replica asks of its executor after one step, in the order in which to do it. The first
-/// fields are those of [`Ready`](crate::raft::Ready), which see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "dropping effects loses writes, messages and answers"]
-pub struct Effects<C, A> {
-    /// One atomic record for the disk.
-    pub write: Option<Write<C>>,
-    /// Messages that may leave now. The executor attaches the bytes of chunks.
-    pub messages: Vec<Envelope<C>>,
-    /// Forwarded requests and answers, with whom they are for; they may leave now.
-    pub forwards: Vec<(NodeId, Forward<C, A>)>,
-    /// Put these bytes into the staging area.
-    pub stage: Option<(Stage, Bytes)>,
-    /// Verify the staged snapshot, make it durable, report.
-    pub install: Option<SnapshotMeta>,
-    /// Replace the state machine by the installed snapshot, and report `Applied` of its last index.
-    pub load: Option<SnapshotMeta>,
-    /// Apply these entries, and report.
-    pub apply: Committed,
-    /// Somebody waits for the responses of `apply`.
-    pub wants_responses: bool,
-    /// Write a snapshot of the state machine once `apply` is done, and report.
-    pub take_snapshot: bool,
-    /// Answer clients.
-    pub answers: Vec<Answer<A>>,
-    /// Timers to restart.
-    pub set: TimerSet,
-    /// Timers to cancel.
-    pub cancelled: TimerSet,
-    /// Leadership of this node began or ended.
-    pub leadership: Option<Leadership>,
-    /// A confirmed read round.
-    pub confirmed_round: Option<u64>,
-}
-
-/// The answer to one request.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Answer<A> {
-    /// Which request.
-    pub request: RequestId,
-    /// What became of it.
-    pub outcome: Result<Reply<A>, Failure>,
-}
-
-/// A request that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reply<A> {
-    /// The command is committed and applied here.
-    Applied {
-        /// Its entry.
-        id: EntryId,
-        /// The state machine's response.
-        response: A,
-    },
-    /// Run the read on the state machine now.
-    Read {
-        /// The read index, which is applied.
-        index: Index,
-    },
-    /// The new configuration is committed and no longer joint.
-    MembersChanged(Configuration),
-    /// Another node leads.
-    Transferred,
-}
-
-/// A request that did not succeed, by what that says of its effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
-    /// Not taken: it has no effect and never will.
-    Refused(Refusal),
-    /// Taken, and lost to another leader's entry: it has no effect and never will.
-    Lost,
-    /// Taken, and nothing more is known: it may or may not take effect.
-    Unknown,
-}
-
-/// When to take snapshots, and what to keep in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct SnapshotPolicy {
-    /// Take one after this many applied entries; 0 takes them only when told to.
-    pub every_entries: u64,
-    /// Keep this many entries before the snapshot for followers that lag a little.
-    pub keep_entries: u64,
-}
 
 /// A proposal in the log of this leader, or former leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -266,9 +69,10 @@ pub struct Replica<C, A, R = Raft> {
     asking: BTreeSet<RequestId>,
     /// Reads that wait until their read index is applied here.
     reads: BTreeSet<(Index, RequestId)>,
-    /// A change of members under way, and the index of its first entry.
-    change: Option<(Index, RequestId)>,
-    transfer: Option<(Term, RequestId)>,
+    /// A change of members under way, by its first entry.
+    change: Option<(EntryId, RequestId)>,
+    /// A transfer under way: from which term, and to whom.
+    transfer: Option<(Term, NodeId, RequestId)>,
     taking_snapshot: bool,
     compact: bool,
 }
@@ -441,7 +245,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
                 let ready = self.node.step(NodeInput::ChangeMembers(changes));
                 match ready.outcome {
                     Some(Ok(Accepted::MembersChanging { entry })) => {
-                        if let Some((_, earlier)) = self.change.replace((entry.index, request)) {
+                        if let Some((_, earlier)) = self.change.replace((entry, request)) {
                             effects.answer(earlier, Err(Failure::Unknown));
                         }
                     }
@@ -453,7 +257,8 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
                 let ready = self.node.step(NodeInput::TransferLeadership(to));
                 match ready.outcome {
                     Some(Ok(Accepted::Transferring)) => {
-                        if let Some((_, earlier)) = self.transfer.replace((self.node.term(), request)) {
+                        if let Some((_, _, earlier)) = self.transfer.replace((self.node.term(), to, request))
+                        {
                             effects.answer(earlier, Err(Failure::Unknown));
                         }
                     }
@@ -514,6 +319,15 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
                 _ => Err(Failure::Unknown),
             };
             self.answer_origin(waiting.origin, waiting.request, outcome, effects);
+        }
+        // Terms never fall along the log: nothing of an older term is ever committed behind an entry of
+        // a newer one. Otherwise a proposal beyond the end of the new leader's log would wait on.
+        let term = self.node.log().term_at(last);
+        while let Some(furthest) = self.proposals.last_entry()
+            && term.is_some_and(|term| furthest.get().id.term < term)
+        {
+            let waiting = furthest.remove();
+            self.answer_origin(waiting.origin, waiting.request, Err(Failure::Lost), effects);
         }
     }
 
@@ -580,7 +394,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         self.answered.retain(|(_, answered), _| *answered != request);
         found |= self.answered.len() < answered;
         found |= self.change.take_if(|(_, change)| *change == request).is_some();
-        found |= self.transfer.take_if(|(_, transfer)| *transfer == request).is_some();
+        found |= self.transfer.take_if(|(_, _, transfer)| *transfer == request).is_some();
         if found {
             effects.answer(request, Err(Failure::Unknown));
         }
@@ -590,27 +404,45 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
 
     /// Answers a change of members or a transfer that is over.
     fn settle_changes(&mut self, effects: &mut Effects<C, A>) {
-        if let Some((entry, request)) = self.change {
-            let (index, configuration) = self.node.log().configuration();
-            let done = index >= entry && !configuration.is_joint() && index <= self.node.commit_index();
-            if done {
-                effects.answer(request, Ok(Reply::MembersChanged(configuration.clone())));
-                self.change = None;
-            } else if !self.node.is_leader() {
-                // The next leader completes the change, or it was never committed.
-                effects.answer(request, Err(Failure::Unknown));
-                self.change = None;
-            }
+        if let Some((entry, request)) = self.change
+            && let Some(outcome) = self.outcome_of_change(entry)
+        {
+            effects.answer(request, outcome);
+            self.change = None;
         }
-        if let Some((term, request)) = self.transfer {
-            if !self.node.is_leader() || self.node.term() != term {
-                effects.answer(request, Ok(Reply::Transferred));
-                self.transfer = None;
-            } else if self.node.transferee().is_none() {
-                // Given up, or asked to transfer to itself: leadership is where it was.
-                effects.answer(request, Err(Failure::Refused(Refusal::Transferring)));
-                self.transfer = None;
+        if let Some((term, to, request)) = self.transfer
+            && let Some(outcome) = self.outcome_of_transfer(term, to)
+        {
+            effects.answer(request, outcome);
+            self.transfer = None;
+        }
+    }
+
+    fn outcome_of_change(&self, entry: EntryId) -> Option<Result<Reply<A>, Failure>> {
+        let log = self.node.log();
+        let (index, configuration) = log.configuration();
+        let is_settled = !configuration.is_joint() && index <= self.node.commit_index();
+        match log.term_at(entry.index) {
+            Some(term) if term != entry.term => Some(Err(Failure::Lost)),
+            Some(_) if is_settled => Some(Ok(Reply::MembersChanged(configuration.clone()))),
+            // What a leader has compacted is what it had appended.
+            None if is_settled && self.node.is_leader() => {
+                Some(Ok(Reply::MembersChanged(configuration.clone())))
             }
+            // The next leader completes the change, or it was never committed.
+            _ if !self.node.is_leader() => Some(Err(Failure::Unknown)),
+            _ => None,
+        }
+    }
+
+    fn outcome_of_transfer(&self, term: Term, to: NodeId) -> Option<Result<Reply<A>, Failure>> {
+        let is_over = self.node.term() != term || !self.node.is_leader();
+        match self.node.leader() {
+            Some(leader) if leader == to => Some(Ok(Reply::Transferred)),
+            Some(_) if is_over => Some(Err(Failure::Unknown)),
+            // Given up; but the target may have been told to campaign, and still win.
+            Some(_) if self.node.transferee().is_none() => Some(Err(Failure::Unknown)),
+            Some(_) | None => None,
         }
     }
 
@@ -629,33 +461,6 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         }
         self.compact = false;
         true
-    }
-}
-
-impl<C, A> Effects<C, A> {
-    fn answer(&mut self, request: RequestId, outcome: Result<Reply<A>, Failure>) {
-        self.answers.push(Answer { request, outcome });
-    }
-}
-
-impl<C, A> Default for Effects<C, A> {
-    fn default() -> Effects<C, A> {
-        Effects {
-            write: None,
-            messages: Vec::new(),
-            forwards: Vec::new(),
-            stage: None,
-            install: None,
-            load: None,
-            apply: Committed::default(),
-            wants_responses: false,
-            take_snapshot: false,
-            answers: Vec::new(),
-            set: TimerSet::default(),
-            cancelled: TimerSet::default(),
-            leadership: None,
-            confirmed_round: None,
-        }
     }
 }
 

@@ -60,7 +60,10 @@ fn measure(count: u64, checks: bool) -> Duration {
 }
 
 fn main() {
-    println!("{:>10} {:>14} {:>12} {:>10} {:>16}", "keys", "proposals/s", "ns/proposal", "ratio", "with checks, ns");
+    println!(
+        "{:>10} {:>14} {:>12} {:>10} {:>16}",
+        "keys", "proposals/s", "ns/proposal", "ratio", "with checks, ns"
+    );
     let mut first = None;
     let largest = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(6);
     for exponent in 3..=largest {

@@ -1,10 +1,12 @@
 //! The integration tests, in one binary: each module says what it is about.
 
 mod codec;
+mod formats;
 mod memory;
 mod paper;
 mod ports;
 mod quorum;
 mod reference;
+mod regressions;
 mod scenarios;
 mod tidy;

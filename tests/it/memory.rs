@@ -1,8 +1,6 @@
 //! An entry's payload is stored once per node, however many followers and messages there are.
 
-use dkv::raft::{
-    Bytes, Configuration, Durable, Entry, Input, Limits, Message, Node, NodeId, Payload, Ready,
-};
+use dkv::raft::{Bytes, Configuration, Durable, Entry, Input, Limits, Message, Node, NodeId, Payload, Ready};
 
 fn payload(entry: &Entry<Bytes>) -> *const u8 {
     match &entry.payload {

@@ -29,7 +29,8 @@ fn root() -> PathBuf {
 }
 
 fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     entries.sort();
     for path in entries {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -81,14 +82,16 @@ fn modules_only_use_what_lies_below_them() {
 
 #[test]
 fn the_core_reaches_for_nothing_impure() {
-    for (name, text) in files(&["src"], "rs").iter().filter(|(name, _)| {
-        !name.starts_with("src/cli/") && *name != "src/main.rs" && *name != "src/lib.rs"
-    }) {
+    for (name, text) in files(&["src"], "rs")
+        .iter()
+        .filter(|(name, _)| !name.starts_with("src/cli/") && *name != "src/main.rs" && *name != "src/lib.rs")
+    {
         let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in ["std::", "HashMap", "HashSet", "Instant", "SystemTime", "dyn ", "unsafe "] {
-            let used = shipped.lines().filter(|line| !line.trim_start().starts_with("//")).find(|line| {
-                line.contains(word) && !line.contains("unsafe_code")
-            });
+            let used = shipped
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .find(|line| line.contains(word) && !line.contains("unsafe_code"));
             assert!(used.is_none(), "{name} uses {word:?}: {}", used.unwrap_or_default().trim());
         }
     }
@@ -130,14 +133,20 @@ fn every_module_opens_with_what_it_is() {
 fn links(text: &str) -> Vec<&str> {
     let ends = text.match_indices("](").map(|(at, _)| &text[at + 2..]);
     let targets = ends.filter_map(|rest| rest.split(')').next());
-    targets.filter(|to| !to.contains("://") && !to.starts_with('#')).map(|to| to.split('#').next().unwrap_or(to)).collect()
+    targets
+        .filter(|to| !to.contains("://") && !to.starts_with('#'))
+        .map(|to| to.split('#').next().unwrap_or(to))
+        .collect()
 }
 
 #[test]
 fn documents_link_to_what_exists() {
     let mut documents = files(&["docs", "models", "tests"], "md");
     documents.extend(["README.md"].map(|name| {
-        (name.to_string(), fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
+        (
+            name.to_string(),
+            fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")),
+        )
     }));
     for (name, text) in documents {
         let folder = root().join(&name).parent().expect("a file is in a folder").to_path_buf();
@@ -156,7 +165,8 @@ fn every_rule_has_its_source() {
         if let Some(words) = line.strip_prefix("///") {
             comment.push_str(words);
         } else if let Some(signature) = line.strip_prefix("fn ") {
-            let cited = comment.contains('§') || comment.contains("Figure") || comment.contains("dissertation");
+            let cited =
+                comment.contains('§') || comment.contains("Figure") || comment.contains("dissertation");
             assert!(cited, "rule {:?} cites no source", signature.split('(').next().unwrap_or_default());
             comment.clear();
         }

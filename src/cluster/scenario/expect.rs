@@ -128,6 +128,8 @@ pub enum Fate {
     RefusedChangeInProgress,
     RefusedInvalidChange,
     RefusedNotVoter,
+    /// Refused: it holds no command, or too many.
+    RefusedInvalidProposal,
     Lost,
     Unknown,
 }
@@ -154,7 +156,7 @@ impl RoleName {
 
 impl Fate {
     /// Every fate with its word.
-    pub(super) const ALL: [(Fate, &'static str); 14] = [
+    pub(super) const ALL: [(Fate, &'static str); 15] = [
         (Fate::Pending, "pending"),
         (Fate::Applied, "applied"),
         (Fate::Read, "read"),
@@ -167,6 +169,7 @@ impl Fate {
         (Fate::RefusedChangeInProgress, "refused-change-in-progress"),
         (Fate::RefusedInvalidChange, "refused-invalid-change"),
         (Fate::RefusedNotVoter, "refused-not-voter"),
+        (Fate::RefusedInvalidProposal, "refused-invalid-proposal"),
         (Fate::Lost, "lost"),
         (Fate::Unknown, "unknown"),
     ];
@@ -188,6 +191,7 @@ impl Fate {
                 Refusal::ChangeInProgress => Fate::RefusedChangeInProgress,
                 Refusal::InvalidChange => Fate::RefusedInvalidChange,
                 Refusal::NotVoter => Fate::RefusedNotVoter,
+                Refusal::InvalidProposal => Fate::RefusedInvalidProposal,
             },
         }
     }

@@ -47,8 +47,8 @@
 //! | `deliver`, `stabilize` | until nothing moves; `stabilize` fires heartbeats too |
 //! | `deliver FROM TO [N]`, `drop FROM TO [N]`, `duplicate FROM TO`, `delay FROM TO` | the oldest messages on one link |
 //! | `timeout ID TIMER` | fires `election`, `leader-fresh`, `check-quorum`, `heartbeat` or `transfer`, delivers nothing |
-//! | `campaign ID` | every member forgets that it heard a leader, this one's election timer fires, and messages are delivered |
-//! | `elapse DURATION`, `await-leader` | time passes; `timeouts=N` bounds the wait |
+//! | `campaign ID` | every member forgets that it heard a leader, this one's election timer fires, and messages are delivered; a leader that it reaches still refuses |
+//! | `elapse DURATION`, `await-leader` | time passes, until a leader has committed in its term; `timeouts=N` bounds the wait. The founding leader commits nothing before somebody proposes or reads |
 //! | `status [ID…]`, `log ID`, `store ID`, `links`, `trace on`, `trace off` | prints |
 //! | `expect …` | what must hold now, see [`Expectation`] and [`Fact`] |
 //!
@@ -63,8 +63,8 @@
 //! malformed is refused with line, column and reason before anything runs; so is a member, request or
 //! session that no earlier line introduced.
 //!
-//! Left out: loops, variables and arithmetic (a scenario is a story; search is for
-//! [`sim`](crate) and the models), bytes outside of printable ASCII, and ranges of keys.
+//! Left out: loops, variables and arithmetic (a scenario is a story; searching is for
+//! the models and the simulation), bytes outside of printable ASCII, and ranges of keys.
 
 mod command;
 mod expect;

@@ -17,7 +17,6 @@ use super::{
     ELAPSED_MS_MAX, LINE_BYTES_MAX, LINES_MAX, Line, MEMBERS_MAX, NODES_MAX, PROPOSALS_MAX, SOURCE_BYTES_MAX,
     Scenario,
 };
-use crate::kv::Op;
 use crate::raft::{Bytes, Index, MemberChange, NodeId, Term, Timer};
 
 /// The latest request.
@@ -38,14 +37,10 @@ pub(super) fn parse(text: &str) -> Parsed<Scenario> {
     if text.len() > SOURCE_BYTES_MAX {
         return error(1, 1, format_args!("a scenario has at most {SOURCE_BYTES_MAX} bytes"));
     }
-    let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
-    let intent = lines.next().and_then(|(_, line)| line.strip_prefix('#')).map_or("", str::trim);
-    if intent.is_empty() {
-        return error(1, 1, "a scenario starts with a comment that says what it shows");
-    }
+    let mut intent = None;
     let mut parser = Parser::default();
     let mut last = 1;
-    for (line, text) in lines {
+    for (line, text) in (1..).zip(text.lines()) {
         last = line;
         if line > LINES_MAX {
             return error(line, 1, format_args!("a scenario has at most {LINES_MAX} lines"));
@@ -57,11 +52,20 @@ pub(super) fn parse(text: &str) -> Parsed<Scenario> {
                 format_args!("a line has at most {LINE_BYTES_MAX} bytes"),
             );
         }
+        if line == 1 {
+            intent = text.strip_prefix('#').map(str::trim).filter(|intent| !intent.is_empty());
+        }
+        if intent.is_none() {
+            break;
+        }
         let words = Words::split(line, text)?;
         if !words.is_empty() {
             parser.read_line(words)?;
         }
     }
+    let Some(intent) = intent else {
+        return error(1, 1, "a scenario starts with a comment that says what it shows");
+    };
     match parser.setup {
         Some(setup) => Ok(Scenario { intent: intent.to_string(), setup, lines: parser.lines }),
         None => error(last, 1, "a scenario founds a cluster: expected cluster nodes=N"),

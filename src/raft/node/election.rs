@@ -183,9 +183,16 @@ impl<C: Command, R: Rules> Node<C, R> {
         }
     }
 
-    pub(super) fn handle_request_vote(&mut self, from: NodeId, last_log: EntryId, ready: &mut Ready<C>) {
+    pub(super) fn handle_request_vote(
+        &mut self,
+        from: NodeId,
+        last_log: EntryId,
+        transfer: bool,
+        ready: &mut Ready<C>,
+    ) {
         let granted = R::has_vote_left(self.hard_state.voted_for, from)
             && R::is_up_to_date(last_log, self.log.last())
+            && !R::refuses_disruption(self.leader_fresh, transfer)
             && !self.is_leader();
         if granted {
             self.hard_state.voted_for = Some(from);

@@ -55,13 +55,7 @@ impl<C: Command, R: Rules> Node<C, R> {
     }
 
     /// The leader capped `commit` at what this node acknowledged, so the logs agree up to it.
-    pub(super) fn handle_heartbeat(
-        &mut self,
-        from: NodeId,
-        commit: Index,
-        round: u64,
-        ready: &mut Ready<C>,
-    ) {
+    pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: Index, round: u64, ready: &mut Ready<C>) {
         let last = self.log.last().index;
         self.commit = R::follower_commit(self.commit, commit, last, last);
         self.send(from, Message::HeartbeatResponse { round }, ready);

@@ -25,7 +25,9 @@ use super::durable::{Durability, Durable, Outstanding};
 use super::log::Log;
 use super::message::{Envelope, Message};
 use super::progress::Progress;
-use super::ready::{Accepted, Committed, Input, Leadership, Limits, ReadOutcome, Ready, Refusal, Timer, TimerSet};
+use super::ready::{
+    Accepted, Committed, Input, Leadership, Limits, ReadOutcome, Ready, Refusal, Timer, TimerSet,
+};
 use super::rules::{Raft, Route, Rules};
 use super::types::{
     Command, Configuration, Entry, EntryId, HardState, Index, NodeId, Payload, SnapshotMeta, Term,
@@ -91,6 +93,7 @@ impl<C: Command, R: Rules> Node<C, R> {
     /// Panics if the state machine is behind the compacted log and cannot have come from it, which is
     /// lost data that the environment must answer by loading the snapshot first.
     pub fn restore(id: NodeId, limits: Limits, disk: &Durable<C>, applied: Index) -> (Self, Ready<C>) {
+        limits.check();
         let log = Log::restore(disk);
         let snapshot = log.snapshot().last.index;
         assert!(applied >= snapshot, "the state machine must be loaded from the snapshot first");
@@ -100,11 +103,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             id,
             limits,
             hard_state,
-            durability: Durability {
-                hard_state,
-                log: log.last().index,
-                outstanding: VecDeque::new(),
-            },
+            durability: Durability { hard_state, log: log.last().index, outstanding: VecDeque::new() },
             commit: applied,
             handed: applied,
             applied,
@@ -125,7 +124,8 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     /// Starts a founding member of a fixed cluster from its genesis disk. The founding leader, for
     /// whom every genesis disk holds a vote, leads term 1 at once and without a no-op: nothing can be
-    /// committed that it does not have.
+    /// committed that it does not have. Once for every disk: a member that was started before, even if
+    /// its log is still empty, starts by [`Node::restore`], or it would lead the same term twice.
     pub fn bootstrap(id: NodeId, limits: Limits, genesis: &Durable<C>) -> (Self, Ready<C>) {
         assert_eq!(genesis.last(), EntryId::ZERO, "a founding member has an empty log");
         assert_eq!(genesis.hard_state.term, Term(1), "the founding term is 1");
@@ -324,7 +324,9 @@ impl<C: Command, R: Rules> Node<C, R> {
             Message::PreVoteResponse { asked_in, granted } => {
                 self.handle_pre_vote_response(from, asked_in, granted, ready);
             }
-            Message::RequestVote { last_log, .. } => self.handle_request_vote(from, last_log, ready),
+            Message::RequestVote { last_log, transfer } => {
+                self.handle_request_vote(from, last_log, transfer, ready);
+            }
             Message::RequestVoteResponse { granted } => self.handle_vote(from, granted, ready),
             Message::AppendEntries { prev, entries, leader_commit } => {
                 self.follow(from, ready);
@@ -352,8 +354,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             }
             Message::ReadIndex { request } => self.handle_read(from, request, ready),
             Message::ReadIndexResponse { request, index } => {
-                let index = index.ok_or(Refusal::NotLeader { hint: self.leader });
-                ready.reads.push(ReadOutcome { request, index });
+                self.handle_read_response(from, request, index, ready);
             }
         }
     }
@@ -375,6 +376,10 @@ impl<C: Command, R: Rules> Node<C, R> {
             }
             // A read is asked for by anyone at any time; the term of the asker does not matter.
             Message::ReadIndex { request } => self.handle_read(from, *request, ready),
+            // What an earlier leader confirmed after the read was made stays confirmed.
+            Message::ReadIndexResponse { request, index } => {
+                self.handle_read_response(from, *request, *index, ready);
+            }
             _ => {}
         }
     }
@@ -429,7 +434,11 @@ impl<C: Command, R: Rules> Node<C, R> {
     }
 
     /// Appends entries to the own log as leader, and starts to replicate them.
-    fn append_own(&mut self, payloads: impl IntoIterator<Item = Payload<C>>, ready: &mut Ready<C>) -> EntryId {
+    fn append_own(
+        &mut self,
+        payloads: impl IntoIterator<Item = Payload<C>>,
+        ready: &mut Ready<C>,
+    ) -> EntryId {
         let term = self.term();
         let mut last = self.log.last();
         let first = EntryId::new(term, last.index.next());
@@ -461,11 +470,14 @@ impl<C: Command, R: Rules> Node<C, R> {
         if leader.transferee.is_some() {
             return Err(Refusal::Transferring);
         }
+        let count = u32::try_from(commands.len()).map_err(|_| Refusal::InvalidProposal)?;
+        if count == 0 || u64::from(count) > self.limits.uncommitted_entries_max {
+            return Err(Refusal::InvalidProposal);
+        }
         let uncommitted = self.log.last().index.0 - self.commit.0;
-        if commands.is_empty() || uncommitted + commands.len() as u64 > self.limits.uncommitted_entries_max {
+        if uncommitted + u64::from(count) > self.limits.uncommitted_entries_max {
             return Err(Refusal::Busy);
         }
-        let count = u32::try_from(commands.len()).map_err(|_| Refusal::Busy)?;
         let first = self.append_own(commands.into_iter().map(Payload::Command), ready);
         self.broadcast_append(ready);
         Ok(Accepted::Proposed { first, count })
@@ -507,6 +519,9 @@ impl<C: Command, R: Rules> Node<C, R> {
                 messages: Vec::new(),
             });
         }
+        // An arriving snapshot that the log has overtaken is of no use any more.
+        let commit = self.commit;
+        self.incoming.take_if(|incoming| incoming.is_overtaken::<R>(commit));
         self.hold_back(ready);
         if !released.is_empty() {
             ready.messages.splice(..0, released);

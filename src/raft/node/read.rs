@@ -84,6 +84,21 @@ impl<C: Command, R: Rules> Node<C, R> {
         self.start_round(ready);
     }
 
+    /// The answer to a forwarded read. A leader that refuses while it leads has too much to do.
+    pub(super) fn handle_read_response(
+        &self,
+        from: NodeId,
+        request: RequestId,
+        index: Option<Index>,
+        ready: &mut Ready<C>,
+    ) {
+        let refusal = match self.leader {
+            Some(leader) if leader == from => Refusal::Busy,
+            hint => Refusal::NotLeader { hint },
+        };
+        ready.reads.push(ReadOutcome { request, index: index.ok_or(refusal) });
+    }
+
     fn answer_read(
         &self,
         from: NodeId,

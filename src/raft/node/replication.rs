@@ -1,5 +1,5 @@
 //! The leader's side of replication: appends, answers, heartbeats, commit.
-//! Paper §5.3 and §5.4.2; dissertation §10.2.1.
+//! Paper §5.3 and §5.4.2; dissertation §10.2.1 and §10.2.2.
 
 use super::*;
 use crate::raft::progress::Flow;

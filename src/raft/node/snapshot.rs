@@ -21,6 +21,13 @@ pub(super) struct Incoming {
     installing: bool,
 }
 
+impl Incoming {
+    /// Whether the log has everything in it, and nobody is verifying it.
+    pub(super) fn is_overtaken<R: Rules>(&self, commit: Index) -> bool {
+        !self.installing && !R::is_newer_snapshot(self.snapshot.last.index, commit)
+    }
+}
+
 /// The message that carries the chunk at `offset`; without bytes if the follower has them all.
 pub(super) fn chunk<C>(snapshot: &SnapshotMeta, offset: u64, limits: &Limits) -> Message<C> {
     assert!(offset <= snapshot.size_bytes, "a chunk lies within its snapshot");

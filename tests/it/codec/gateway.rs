@@ -23,7 +23,12 @@ fn members(voters: &[u64], outgoing: Option<&[u64]>, learners: &[u64]) -> Config
 }
 
 fn snapshot(last: EntryId) -> SnapshotMeta {
-    SnapshotMeta { last, configuration: Box::new(members(&[1, 2], None, &[])), size_bytes: 9, checksum: 0xC5C5 }
+    SnapshotMeta {
+        last,
+        configuration: Box::new(members(&[1, 2], None, &[])),
+        size_bytes: 9,
+        checksum: 0xC5C5,
+    }
 }
 
 /// Hexadecimal; the number 7 of eight bytes is written `7q`, of four bytes `7d`, for the reader's sake.
@@ -202,7 +207,8 @@ fn configurations_that_no_correct_node_makes_are_refused() {
     refused(&members(&[1, 2], None, &[2]), 21, "a voter is a learner too");
     lossless(&members(&[1], Some(&[2]), &[2]));
     refused(&Payload::<Bytes>::Configuration(Box::default()), 1, NOBODY);
-    let joint = SnapshotMeta { configuration: Box::new(members(&[1], Some(&[2]), &[])), ..SnapshotMeta::default() };
+    let joint =
+        SnapshotMeta { configuration: Box::new(members(&[1], Some(&[2]), &[])), ..SnapshotMeta::default() };
     refused(&joint, 16, "a genesis in the middle of a change");
     lossless(&SnapshotMeta { last: id(1, 1), ..SnapshotMeta::default() });
 }

@@ -30,7 +30,7 @@ fn slow_leader() -> Host {
     host
 }
 
-// --- votes ---------------------------------------------------------------------------------------------
+// --- votes --------------------------------------------------------------------------------------
 
 /// Figure 2: a vote leaves only when it is durable.
 #[test]
@@ -83,7 +83,7 @@ fn a_campaign_that_ended_while_it_synced_asks_for_nothing() {
     assert_eq!(host.sync(1), [(3, accepted(0))]);
 }
 
-// --- terms -----------------------------------------------------------------------------------------------
+// --- terms --------------------------------------------------------------------------------------
 
 /// Figure 2: nothing at all leaves at a term that is not durable.
 #[test]
@@ -125,7 +125,7 @@ fn term_vote_and_entries_are_one_record() {
     assert_eq!(write.entries, [entry(1, 4), entry(2, 4)]);
 }
 
-// --- the follower ------------------------------------------------------------------------------------------
+// --- the follower -------------------------------------------------------------------------------
 
 /// Figure 2: an acknowledgement leaves only when the entries are durable.
 #[test]
@@ -199,7 +199,7 @@ fn nothing_is_applied_that_is_not_durable_here() {
     assert_eq!(host.handed.len(), 3);
 }
 
-// --- the leader --------------------------------------------------------------------------------------------
+// --- the leader ---------------------------------------------------------------------------------
 
 /// Diss. §10.2.1: the leader writes to its disk in parallel with replicating.
 #[test]
@@ -248,7 +248,7 @@ fn leadership_begins_when_the_own_term_is_applied() {
     assert_eq!(host.leadership, [dkv::raft::Leadership::Began { term: t(4) }]);
 }
 
-// --- crashes -----------------------------------------------------------------------------------------------
+// --- crashes ------------------------------------------------------------------------------------
 
 /// A crash keeps some prefix of the writes; every prefix is a disk that the node can start from, and
 /// nothing that was acknowledged is missing from it.

@@ -202,7 +202,7 @@ impl Host {
         *self = host;
     }
 
-    // --- inputs ------------------------------------------------------------------------------
+    // --- inputs ---------------------------------------------------------------------------------
 
     /// One step, and whatever the environment does at once because of it. Returns what the step asked
     /// for.
@@ -283,7 +283,7 @@ impl Host {
         last
     }
 
-    // --- the environment ---------------------------------------------------------------------
+    // --- the environment ------------------------------------------------------------------------
 
     fn take(&mut self, ready: Ready<u8>) {
         self.unsynced.extend(ready.write);

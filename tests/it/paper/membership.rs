@@ -25,7 +25,7 @@ fn addressees(mail: &[(u64, Message<u8>)]) -> Vec<u64> {
     mail.iter().map(|(to, _)| *to).collect()
 }
 
-// --- joint consensus ------------------------------------------------------------------------------------
+// --- joint consensus ----------------------------------------------------------------------------
 
 /// §6: a configuration is in force as soon as its entry is in the log, committed or not.
 #[test]
@@ -183,7 +183,7 @@ fn a_senseless_change_is_refused() {
     assert_eq!(follower.change(&[Remove(n(3))]), Err(Refusal::NotLeader { hint: None }));
 }
 
-// --- learners ---------------------------------------------------------------------------------------------
+// --- learners -----------------------------------------------------------------------------------
 
 /// Diss. §4.2.1: a new server first joins without a vote; that takes no joint phase.
 #[test]
@@ -279,7 +279,7 @@ fn a_voter_is_demoted() {
     assert_eq!(net.log(3), net.log(1), "it keeps receiving the log");
 }
 
-// --- removal ---------------------------------------------------------------------------------------------
+// --- removal ------------------------------------------------------------------------------------
 
 /// §6: a removed server is told that its removal is committed, then no longer spoken to.
 #[test]

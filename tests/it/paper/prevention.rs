@@ -20,7 +20,7 @@ fn beat() -> dkv::raft::Message<u8> {
     Heartbeat { commit: i(0), round: 0 }
 }
 
-// --- pre-vote --------------------------------------------------------------------------------------
+// --- pre-vote -----------------------------------------------------------------------------------
 
 /// Diss. §9.6: a candidate increments its term only if a majority would vote for it.
 #[test]
@@ -165,7 +165,7 @@ fn the_longest_log_in_the_oldest_term_can_win() {
     assert_eq!(net.node(1).term(), t(7));
 }
 
-// --- disruptive servers ------------------------------------------------------------------------------
+// --- disruptive servers -------------------------------------------------------------------------
 
 /// Diss. §4.2.3: a vote request within the minimum election timeout of hearing from a leader neither
 /// gets a vote nor changes the term.
@@ -190,7 +190,7 @@ fn a_transfer_may_disrupt_a_fresh_leader() {
     assert_eq!(mail, [(3, RequestVoteResponse { granted: true })]);
 }
 
-// --- check-quorum -----------------------------------------------------------------------------------
+// --- check-quorum -------------------------------------------------------------------------------
 
 /// Diss. §6.2: a leader steps down if an election timeout elapses without a round of heartbeats to a
 /// majority.
@@ -256,7 +256,7 @@ fn a_partitioned_leader_gives_way() {
     assert_eq!(net.node(1).commit_index(), net.node(2).commit_index());
 }
 
-// --- leadership transfer --------------------------------------------------------------------------------
+// --- leadership transfer ------------------------------------------------------------------------
 
 /// Diss. §3.10: the leader brings the target's log up to date, then tells it to campaign.
 #[test]

@@ -182,8 +182,10 @@ fn a_read_without_a_leader_is_refused() {
     assert_eq!(host.receive(2, 3, ReadIndex { request }), [(2, ReadIndexResponse { request, index: None })]);
     host.receive(3, 3, beat(0, 0));
     assert_eq!(host.receive(2, 3, ReadIndex { request }), [(2, ReadIndexResponse { request, index: None })]);
-    host.receive(3, 3, ReadIndexResponse { request, index: None });
+    host.receive(2, 3, ReadIndexResponse { request, index: None });
     assert_eq!(host.reads[1], (request, Err(Refusal::NotLeader { hint: Some(n(3)) })));
+    host.receive(3, 3, ReadIndexResponse { request, index: None });
+    assert_eq!(host.reads[2], (request, Err(Refusal::Busy)), "a leader that refuses has too much to do");
 }
 
 /// Diss. §6.2: reads in waiting are refused when leadership ends, local and forwarded ones.

@@ -1,4 +1,4 @@
-//! Log replication. Paper §5.3, §5.4.2 and Figure 2; pipelining, diss. §10.2.1.
+//! Log replication. Paper §5.3, §5.4.2 and Figure 2; pipelining, diss. §10.2.1 and §10.2.2.
 
 use super::kit::*;
 use dkv::raft::progress::Flow;
@@ -32,7 +32,7 @@ fn appends(mail: Vec<(u64, Message<u8>)>, to: u64) -> Vec<(u64, usize)> {
     shapes.collect()
 }
 
-// --- the leader's log --------------------------------------------------------------------------------
+// --- the leader's log ---------------------------------------------------------------------------
 
 /// §5.3: the leader appends the command to its log and sends it to all others in parallel.
 #[test]
@@ -75,7 +75,7 @@ fn proposals_beyond_the_limit_are_refused_as_a_whole() {
     assert!(host.propose(&[4]).is_ok(), "commitment makes room");
 }
 
-// --- commitment ---------------------------------------------------------------------------------------
+// --- commitment ---------------------------------------------------------------------------------
 
 /// §5.3: an entry is committed once a majority has it; the leader then applies it.
 #[test]
@@ -168,7 +168,7 @@ fn an_idle_follower_learns_of_a_commitment_at_once() {
     }
 }
 
-// --- the consistency check ---------------------------------------------------------------------------------
+// --- the consistency check ----------------------------------------------------------------------
 
 /// §5.3: a follower refuses entries if its log lacks the one before them.
 #[test]
@@ -225,7 +225,7 @@ fn acknowledges_the_matched_prefix_only() {
     assert_eq!(host.receive(1, 3, append(at(1, 1), &[], 0)), [(1, accepted(1))]);
 }
 
-// --- the way back to agreement --------------------------------------------------------------------------------
+// --- the way back to agreement ------------------------------------------------------------------
 
 /// §5.3: after a refusal the leader skips a whole term of the follower's that it does not have.
 #[test]
@@ -312,7 +312,7 @@ fn a_new_leader_starts_from_its_own_end() {
     assert_eq!((progress.next_index, progress.match_index), (i(3), i(0)));
 }
 
-// --- flow ---------------------------------------------------------------------------------------------------
+// --- flow ---------------------------------------------------------------------------------------
 
 /// Until the logs are known to agree, one append at a time is under way.
 #[test]

@@ -56,7 +56,7 @@ fn compacted_leader() -> Host {
     leader_purged_to(5)
 }
 
-// --- taking one ------------------------------------------------------------------------------------------
+// --- taking one ---------------------------------------------------------------------------------
 
 /// §7: the log up to the snapshot's last entry is dropped; index and term of that entry stay for the
 /// consistency check.
@@ -120,7 +120,7 @@ fn a_snapshot_taken_too_late_is_ignored() {
     assert_eq!(host.node, before);
 }
 
-// --- sending one ------------------------------------------------------------------------------------------
+// --- sending one --------------------------------------------------------------------------------
 
 /// §7: the leader sends its snapshot when it has dropped the next entry that a follower needs, in chunks,
 /// in order, one at a time.
@@ -185,7 +185,7 @@ fn a_newer_snapshot_replaces_the_one_being_sent() {
     assert_eq!((follower.match_index, &follower.flow), (i(5), &Flow::Snapshot { last: at(6, 4), offset: 0 }));
 }
 
-// --- receiving one -----------------------------------------------------------------------------------------
+// --- receiving one ------------------------------------------------------------------------------
 
 /// Figure 13: chunks are staged at their offsets, and the whole is installed when the last one is there.
 #[test]
@@ -398,7 +398,7 @@ fn an_append_from_before_the_compaction_point_is_understood() {
     assert_eq!(host.node.log().entries().cloned().collect::<Vec<_>>(), [entry(4, 1)]);
 }
 
-// --- both sides -----------------------------------------------------------------------------------------------
+// --- both sides ---------------------------------------------------------------------------------
 
 fn compacted_net() -> Net {
     let mut net = Net::of(THREE.iter().map(|id| (*id, disk(THREE, 0, &[]))));

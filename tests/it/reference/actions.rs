@@ -99,9 +99,16 @@ pub(crate) enum Action {
     AddLearner {
         new: bool,
         member: u8,
+        deliver: bool,
     },
-    Promote(u8),
-    Remove(Who),
+    Promote {
+        member: u8,
+        deliver: bool,
+    },
+    Remove {
+        who: Who,
+        deliver: bool,
+    },
 }
 
 /// A cluster and what happens to it.
@@ -200,7 +207,7 @@ fn network() -> impl Strategy<Value = Action> {
     let link = (any::<u8>(), any::<u8>());
     prop_oneof![
         4 => any::<u8>().prop_map(Action::Partition),
-        2 => link.clone().prop_map(|(from, to)| Action::Cut(from, to)),
+        2 => link.prop_map(|(from, to)| Action::Cut(from, to)),
         1 => link.prop_map(|(from, to)| Action::RestoreLink(from, to)),
         2 => Just(Action::Heal),
         3 => Just(Action::Mend),
@@ -234,11 +241,12 @@ fn progress() -> impl Strategy<Value = Action> {
 }
 
 fn administration() -> impl Strategy<Value = Action> {
+    let deliver = prop::bool::weighted(0.6);
     prop_oneof![
         2 => any::<u8>().prop_map(Action::Transfer),
-        2 => (prop::bool::weighted(0.7), any::<u8>())
-            .prop_map(|(new, member)| Action::AddLearner { new, member }),
-        3 => any::<u8>().prop_map(Action::Promote),
-        2 => who().prop_map(Action::Remove),
+        2 => (prop::bool::weighted(0.7), any::<u8>(), deliver)
+            .prop_map(|(new, member, deliver)| Action::AddLearner { new, member, deliver }),
+        3 => (any::<u8>(), deliver).prop_map(|(member, deliver)| Action::Promote { member, deliver }),
+        2 => (who(), deliver).prop_map(|(who, deliver)| Action::Remove { who, deliver }),
     ]
 }

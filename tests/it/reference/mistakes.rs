@@ -20,7 +20,7 @@ macro_rules! mistakes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         enum Mistake { $($name),* }
 
-        /// Every mistake.
+        /// Every mistake, found or not.
         const ALL: &[Mistake] = &[$(Mistake::$name),*];
     };
 }
@@ -239,25 +239,67 @@ impl dkv::kv::Rules for Mistaken {
     }
 }
 
+/// Each with a number of cases within which it shows: several times what it took when this was written,
+/// since that moves with every change of the generators. Not found within 6000 cases are:
+///
+/// - `OwnVoteUnsynced`, which changes nothing while no message leaves before its term is synced;
+/// - `MatchFalls`, which costs messages and never safety;
+/// - `EitherMajority`, `StaleAcknowledgement`, `CommitsEarlierTerms` and `JointLeftEarly`, whose shortest
+///   counterexamples are too long for chance. Those are for the models.
+const FOUND: &[(Mistake, u32)] = &[
+    (Mistake::SmallMajority, 100),
+    (Mistake::EitherIndex, 300),
+    (Mistake::VoteErased, 100),
+    (Mistake::VotesTwice, 1000),
+    (Mistake::NoUpToDateCheck, 500),
+    (Mistake::OldTermsAccepted, 1000),
+    (Mistake::AcknowledgesBeforeSync, 100),
+    (Mistake::LeavesBeforeItsTerm, 1000),
+    (Mistake::TruncationNotNoticed, 400),
+    (Mistake::TermForgotten, 20),
+    (Mistake::PreviousEntryUnchecked, 1000),
+    (Mistake::TruncatesWhatAgrees, 100),
+    (Mistake::ConflictKept, 200),
+    (Mistake::AcknowledgesItsLast, 400),
+    (Mistake::CommitsItsLast, 2000),
+    (Mistake::CommitFalls, 100),
+    (Mistake::HeartbeatCommitsAll, 300),
+    (Mistake::LeaderCountsUnsynced, 100),
+    (Mistake::AppliesUnsynced, 1000),
+    (Mistake::ReadsUnconfirmed, 2000),
+    (Mistake::ChangesOverlap, 100),
+    (Mistake::SuffixKept, 2000),
+    (Mistake::EntriesInsteadOfSnapshot, 300),
+    (Mistake::ServesUnapplied, 2000),
+    (Mistake::ForwardsTwice, 1000),
+    (Mistake::SyncedEntryLost, 100),
+    (Mistake::CutLinksCarry, 100),
+    (Mistake::RetriesApplied, 200),
+    (Mistake::SessionsNotInSnapshot, 200),
+];
+
 const SEED: u64 = 1;
 
-/// Every mistake and after how many cases it shows. For whoever changes the generators.
+/// With `SURVEY_CASES`, prints after how many cases each mistake shows: for whoever changes the
+/// generators.
 #[test]
-#[ignore = "a survey that takes minutes"]
-fn survey() {
-    let cases_max = std::env::var("SURVEY_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000);
-    for mistake in ALL {
-        PLANTED.set(Some(*mistake));
-        let start = std::time::Instant::now();
-        let found = cases_until_found::<Mistaken, Mistaken>(SEED, cases_max);
-        match found {
-            Some((cases, reason)) => println!(
-                "{mistake:?}: {cases} cases, {:?}: {}",
-                start.elapsed(),
-                reason.lines().next().unwrap_or_default()
-            ),
-            None => println!("{mistake:?}: not found in {cases_max} cases, {:?}", start.elapsed()),
+fn planted_mistakes_are_found() {
+    if let Some(cases_max) = std::env::var("SURVEY_CASES").ok().and_then(|cases| cases.parse().ok()) {
+        for mistake in ALL {
+            PLANTED.set(Some(*mistake));
+            println!("{mistake:?}: {:?}", cases_until_found::<Mistaken, Mistaken>(SEED, cases_max));
+            PLANTED.set(None);
         }
-        PLANTED.set(None);
     }
+    for (mistake, cases_max) in FOUND {
+        PLANTED.set(Some(*mistake));
+        let found = cases_until_found::<Mistaken, Mistaken>(SEED, *cases_max);
+        PLANTED.set(None);
+        assert!(found.is_some(), "{mistake:?} did not show in {cases_max} cases");
+    }
+}
+
+#[test]
+fn without_a_mistake_the_same_cases_are_clean() {
+    assert_eq!(cases_until_found::<Mistaken, Mistaken>(SEED, 200), None);
 }

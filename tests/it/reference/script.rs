@@ -2,30 +2,38 @@
 
 use dkv::cluster::Options;
 use dkv::kv::{Command, KeyRange, Op, SimpleOp, Target, Txn, TxnOp};
-use dkv::raft::{Bytes, NodeId, RequestId, Timer};
+use dkv::raft::{Bytes, Limits, NodeId, RequestId, Timer};
 
 use super::actions::Case;
 
-/// The comment and the `cluster` line.
+/// The comment and the `cluster` line, which names what differs from the default.
 pub(crate) fn opening(case: &Case) -> String {
     let Options { seed, limits, snapshots, codec, .. } = &case.options;
+    let default = Limits::default();
+    let options = [
+        ("snapshot_every", snapshots.every_entries, 0),
+        ("keep", snapshots.keep_entries, 0),
+        ("chunk_bytes", limits.chunk_bytes_max.into(), default.chunk_bytes_max.into()),
+        ("append_entries", limits.append_entries_max.into(), default.append_entries_max.into()),
+        ("append_bytes", limits.append_bytes_max, default.append_bytes_max),
+        ("inflight", limits.inflight_appends_max.into(), default.inflight_appends_max.into()),
+        ("inflight_bytes", limits.inflight_bytes_max, default.inflight_bytes_max),
+        ("uncommitted", limits.uncommitted_entries_max, default.uncommitted_entries_max),
+        ("waiting_reads", limits.waiting_reads_max.into(), default.waiting_reads_max.into()),
+    ];
+    let changed = options.iter().filter(|(_, value, default)| value != default);
+    let changed: String = changed.map(|(name, value, _)| format!(" {name}={value}")).collect();
     format!(
         "# Random actions against the abstract reference.\n\
-         cluster nodes={} seed={seed} snapshot_every={} keep={} chunk_bytes={} append_entries={} \
-         append_bytes={} inflight={} inflight_bytes={} uncommitted={} waiting_reads={} eager_commit={} \
-         codec={codec}",
+         cluster nodes={} seed={seed}{changed} eager_commit={} codec={}",
         case.members,
-        snapshots.every_entries,
-        snapshots.keep_entries,
-        limits.chunk_bytes_max,
-        limits.append_entries_max,
-        limits.append_bytes_max,
-        limits.inflight_appends_max,
-        limits.inflight_bytes_max,
-        limits.uncommitted_entries_max,
-        limits.waiting_reads_max,
-        limits.eager_commit,
+        on_off(limits.eager_commit),
+        on_off(*codec),
     )
+}
+
+fn on_off(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
 }
 
 /// A session is named after the request that opened it. `session` names that of a tagged command.

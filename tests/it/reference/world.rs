@@ -3,48 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dkv::cluster::random::Random;
-use dkv::cluster::{Cluster, Outcome, Policies};
+use dkv::cluster::{Cluster, Policies};
 use dkv::codec::to_bytes;
 use dkv::kv::{
-    BTreeEngine, ClientId, Command, Compare, Delete, KeyRange, Op, Outcome as Answer, Put, Range, Relation,
-    Response, SimpleOp, Store, Target, Txn,
+    BTreeEngine, ClientId, Command, Compare, Delete, KeyRange, Op, Put, Range, Relation, Response, Revision,
+    SessionTag, SimpleOp, Store, Target, Txn,
 };
-use dkv::raft::{Bytes, Index, NodeId, Payload, RequestId, Role, Timer};
-use dkv::replica::Failure;
+use dkv::raft::{Bytes, Index, MemberChange, NodeId, RequestId, Timer};
 
 use super::actions::{Action, Case, Who, Write};
-use super::model::{Reference, State};
-
-/// After the last action and when all faults are gone, a new command commits within this many minimum
-/// election timeouts of virtual time. One campaign takes at most two; split votes add.
-const COMMIT_TIMEOUTS_MAX: u64 = 20;
-
-/// And all members of the configuration have every committed entry this many timeouts later.
-const CONVERGENCE_TIMEOUTS_MAX: u64 = 10;
-
-/// Virtual time between two looks at the end.
-const STEP_MS: u64 = 250;
-const TIMEOUT_MS: u64 = 1000;
+use super::model::Reference;
 
 /// How many members may join; a case starts with up to seven.
 const NEW_MEMBERS_MAX: u64 = 2;
 
-/// Proposals until nobody waits for an index that only a deposed leader had reached.
-const FILLERS_MAX: usize = 200;
-
-type StoreOf<K> = Store<BTreeEngine, K>;
+/// The store under the rules `K`.
+pub(crate) type StoreOf<K> = Store<BTreeEngine, K>;
 
 /// A request without an outcome.
 #[derive(Clone, Debug)]
-struct Waiting {
-    at: NodeId,
+pub(crate) struct Waiting {
+    pub(crate) at: NodeId,
     /// What was committed when it was submitted.
-    floor: Index,
-    kind: Kind,
+    pub(crate) floor: Index,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Write { bytes: Bytes, client: Option<u8> },
     Read(Range),
     Administration,
@@ -52,39 +38,41 @@ enum Kind {
 
 /// A client with a session: one request at a time, repeated until it is answered.
 #[derive(Clone, Debug, Default)]
-struct Client {
-    opening: Option<RequestId>,
+pub(crate) struct Client {
+    pub(crate) opening: Option<RequestId>,
     /// The session, and the request that opened it.
-    session: Option<(ClientId, RequestId)>,
+    pub(crate) session: Option<(ClientId, RequestId)>,
     sequence: u64,
     /// The latest request, and the answer that it got.
-    current: Option<(Bytes, Option<Response>)>,
+    pub(crate) current: Option<(Bytes, Option<Response>)>,
 }
 
 /// How often some bytes were submitted, known to have no effect, and committed.
 #[derive(Clone, Debug)]
-struct Submissions {
-    command: Command,
-    submitted: u64,
-    without_effect: u64,
-    committed: u64,
+pub(crate) struct Submissions {
+    pub(crate) command: Command,
+    pub(crate) submitted: u64,
+    pub(crate) without_effect: u64,
+    pub(crate) committed: u64,
 }
 
 pub(crate) struct World<P: Policies, K: dkv::kv::Rules>
 where
     StoreOf<K>: Default,
 {
-    cluster: Cluster<StoreOf<K>, P>,
-    reference: Reference,
-    submissions: BTreeMap<Bytes, Submissions>,
-    waiting: BTreeMap<RequestId, Waiting>,
-    clients: BTreeMap<u8, Client>,
+    pub(crate) cluster: Cluster<StoreOf<K>, P>,
+    pub(crate) reference: Reference,
+    pub(crate) submissions: BTreeMap<Bytes, Submissions>,
+    pub(crate) waiting: BTreeMap<RequestId, Waiting>,
+    pub(crate) clients: BTreeMap<u8, Client>,
     values: u64,
     members_max: u64,
     held: BTreeSet<NodeId>,
     /// What was done, in the scenario language.
     script: Vec<String>,
-    stats: Stats,
+    pub(crate) stats: Stats,
+    /// For every answer under a session, where the request took effect.
+    pub(crate) effects: Vec<(SessionTag, Revision)>,
 }
 
 /// How much a run did, to show that cases are not idle.
@@ -97,12 +85,6 @@ pub(crate) struct Stats {
     pub(crate) refused: u64,
     pub(crate) lost: u64,
     pub(crate) configurations: u64,
-}
-
-type Checked = Result<(), String>;
-
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(otherwise()) }
 }
 
 impl<P: Policies, K: dkv::kv::Rules> World<P, K>
@@ -123,6 +105,7 @@ where
             held: BTreeSet::new(),
             script: vec![super::script::opening(case)],
             stats: Stats::default(),
+            effects: Vec::new(),
         }
     }
 
@@ -148,13 +131,18 @@ where
         text
     }
 
+    /// The running hash of all that happened.
+    pub(crate) fn trace_hash(&self) -> u64 {
+        self.cluster.trace().hash()
+    }
+
     // --- acting --------------------------------------------------------------------------------
 
     fn note(&mut self, line: String) {
         self.script.push(line);
     }
 
-    fn ids(&self) -> Vec<NodeId> {
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
         self.cluster.members().keys().copied().collect()
     }
 
@@ -170,7 +158,7 @@ where
         ids[usize::from(place) % ids.len()]
     }
 
-    fn act(&mut self, action: Action) {
+    pub(crate) fn act(&mut self, action: Action) {
         match action {
             Action::Submit(who, write) => {
                 let command = Command::new(self.operation(write));
@@ -217,7 +205,8 @@ where
             Action::Some { count, seed } => self.some(count, seed),
             Action::DeliverOn { link, count } => {
                 if let Some((from, to)) = self.link(link) {
-                    self.deliver_on(from, to, count);
+                    let queued = self.cluster.links().on((from, to)).count();
+                    self.deliver_on(from, to, queued.min(usize::from(count)));
                 }
             }
             Action::Drop(link) => {
@@ -244,13 +233,21 @@ where
                 self.ids().into_iter().for_each(|id| self.timeout(id, Timer::LeaderFresh));
                 self.timeout(self.nth(place), Timer::Election);
             }
-            Action::Transfer(_) | Action::AddLearner { .. } | Action::Promote(_) | Action::Remove(_) => {
-                self.administrate(action);
+            Action::Transfer(member) => self.transfer(self.nth(member)),
+            Action::AddLearner { new, member, deliver } => {
+                let ids = self.ids();
+                let is_room = (ids.len() as u64) < self.members_max;
+                let id = if new && is_room { NodeId(ids.len() as u64) } else { self.nth(member) };
+                self.change(MemberChange::AddLearner(id), deliver);
             }
+            Action::Promote { member, deliver } => {
+                self.change(MemberChange::Promote(self.nth(member)), deliver)
+            }
+            Action::Remove { who, deliver } => self.change(MemberChange::Remove(self.who(who)), deliver),
         }
     }
 
-    fn operation(&mut self, write: Write) -> Op {
+    pub(crate) fn operation(&mut self, write: Write) -> Op {
         let name = |key: u8| Bytes::from(["a", "b", "c", "d"][usize::from(key) % 4]);
         let one = |key: u8| KeyRange::One(name(key));
         self.values += 1;
@@ -284,7 +281,7 @@ where
         }
     }
 
-    fn submit(&mut self, at: NodeId, command: Command, client: Option<u8>) -> RequestId {
+    pub(crate) fn submit(&mut self, at: NodeId, command: Command, client: Option<u8>) -> RequestId {
         let bytes = Bytes::from(to_bytes(&command));
         let floor = self.reference.last();
         let request = self.cluster.submit(at, bytes.clone());
@@ -333,7 +330,7 @@ where
         self.waiting.insert(request, Waiting { at, floor, kind: Kind::Read(range) });
     }
 
-    fn cancel(&mut self, place: usize) {
+    pub(crate) fn cancel(&mut self, place: usize) {
         if self.waiting.is_empty() {
             return;
         }
@@ -375,14 +372,14 @@ where
         }
     }
 
-    fn restart(&mut self, id: NodeId) {
+    pub(crate) fn restart(&mut self, id: NodeId) {
         if self.cluster.replica(id).is_none() {
             self.note(format!("restart {}", id.0));
             self.cluster.restart(id);
         }
     }
 
-    fn hold(&mut self, id: NodeId, hold: bool) {
+    pub(crate) fn hold(&mut self, id: NodeId, hold: bool) {
         if self.held.contains(&id) != hold {
             self.note(format!("{} {}", if hold { "hold-disk" } else { "release-disk" }, id.0));
             self.cluster.hold_disk(id, hold);
@@ -397,6 +394,7 @@ where
     fn sync(&mut self, id: NodeId, count: usize) {
         let member = &self.cluster.members()[&id];
         if member.replica().is_some() && member.disk().pending() > 0 {
+            let count = count.min(member.disk().pending());
             self.note(format!("sync {} {count}", id.0));
             self.cluster.sync(id, count);
         }
@@ -408,7 +406,7 @@ where
         Some(*link)
     }
 
-    fn deliver_on(&mut self, from: NodeId, to: NodeId, count: u8) {
+    fn deliver_on(&mut self, from: NodeId, to: NodeId, count: usize) {
         self.note(format!("deliver {} {} {count}", from.0, to.0));
         for _ in 0..count {
             self.cluster.deliver_message(from, to);
@@ -437,7 +435,7 @@ where
         }
     }
 
-    fn elapse(&mut self, ms: u64) {
+    pub(crate) fn elapse(&mut self, ms: u64) {
         self.note(format!("elapse {ms}ms"));
         self.cluster.elapse(ms);
     }
@@ -450,276 +448,33 @@ where
         }
     }
 
-    fn administrate(&mut self, action: Action) {
+    fn change(&mut self, change: MemberChange, deliver: bool) {
+        let (name, id) = match change {
+            MemberChange::AddLearner(id) => ("add-learner", id),
+            MemberChange::Promote(id) => ("promote", id),
+            MemberChange::Remove(id) => ("remove", id),
+        };
+        if let MemberChange::AddLearner(id) = change {
+            self.cluster.join(id);
+        }
+        let at = self.who(Who::Leader);
         let floor = self.reference.last();
-        let (line, request) = match action {
-            Action::Transfer(member) => {
-                let to = self.nth(member);
-                (format!("transfer {}", to.0), self.cluster.transfer(to))
-            }
-            Action::AddLearner { new, member } => {
-                let ids = self.ids();
-                let is_room = (ids.len() as u64) < self.members_max;
-                let id = if new && is_room { NodeId(ids.len() as u64) } else { self.nth(member) };
-                (format!("add-learner {}", id.0), self.cluster.add_learner(id))
-            }
-            Action::Promote(member) => {
-                let id = self.nth(member);
-                (format!("promote {}", id.0), self.cluster.promote(id))
-            }
-            Action::Remove(who) => {
-                let id = self.who(who);
-                (format!("remove {}", id.0), self.cluster.remove(id))
-            }
-            _ => unreachable!("not about members"),
-        };
-        self.note(format!("{line} as=r{}", request.0));
-        let at = self.cluster.leader().unwrap_or(NodeId(0));
+        if deliver {
+            let request = self.cluster.change_members(vec![change]);
+            self.note(format!("{name} {} as=r{}", id.0, request.0));
+            self.waiting.insert(request, Waiting { at, floor, kind: Kind::Administration });
+        } else {
+            let request = self.cluster.submit_change(at, vec![change]);
+            self.note(format!("submit {name} {} at={} as=r{}", id.0, at.0, request.0));
+            self.waiting.insert(request, Waiting { at, floor, kind: Kind::Administration });
+        }
+    }
+
+    fn transfer(&mut self, to: NodeId) {
+        let at = self.who(Who::Leader);
+        let floor = self.reference.last();
+        let request = self.cluster.submit_transfer(at, to);
+        self.note(format!("submit transfer {} at={} as=r{}", to.0, at.0, request.0));
         self.waiting.insert(request, Waiting { at, floor, kind: Kind::Administration });
-    }
-
-    // --- comparing -----------------------------------------------------------------------------
-
-    fn check(&mut self) -> Checked {
-        if let Some(violation) = self.cluster.violation() {
-            return Err(violation.to_string());
-        }
-        self.follow_ledger()?;
-        self.check_members()?;
-        self.check_outcomes()?;
-        for (link, count) in self.cluster.links().loaded() {
-            ensure(!self.cluster.links().is_cut(link), || {
-                format!("{count} messages on the cut link {link:?}")
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The committed sequence only ever grows.
-    fn follow_ledger(&mut self) -> Checked {
-        let known = self.reference.last();
-        let mut found = 0;
-        for entry in self.cluster.ledger().entries() {
-            found += 1;
-            if entry.id.index <= known {
-                ensure(self.reference.entry(entry.id.index) == Some(entry), || {
-                    format!("the committed {:?} became {entry:?}", self.reference.entry(entry.id.index))
-                })?;
-                continue;
-            }
-            let submissions = &self.submissions;
-            self.reference.extend(entry, |bytes| Some(&submissions.get(bytes)?.command))?;
-            match &entry.payload {
-                Payload::Command(bytes) => {
-                    let known = self.submissions.get_mut(bytes).expect("found by the reference");
-                    known.committed += 1;
-                    known.check()?;
-                }
-                Payload::Configuration(_) => self.stats.configurations += 1,
-                Payload::Noop => {}
-            }
-        }
-        ensure(found >= known.0, || format!("{known} entries were committed, and {found} are left"))
-    }
-
-    /// Every member that is up is a fold of a prefix.
-    fn check_members(&self) -> Checked {
-        for (id, member) in self.cluster.members() {
-            ensure(member.fault().is_none(), || format!("{id} stopped: {:?}", member.fault()))?;
-            if member.replica().is_none() {
-                continue;
-            }
-            let applied = member.machine().applied();
-            ensure(self.reference.id(applied.index) == Some(applied), || {
-                format!("{id} applied {applied}, which is not committed")
-            })?;
-            let (held, expected) = (State::of_store(member.machine()), self.reference.state(applied.index));
-            ensure(Some(&held) == expected.as_ref(), || {
-                format!("{id} holds at {applied}\n{held:?}\nand not\n{expected:?}")
-            })?;
-        }
-        Ok(())
-    }
-
-    fn check_outcomes(&mut self) -> Checked {
-        let requests: Vec<RequestId> = self.waiting.keys().copied().collect();
-        for request in requests {
-            if let Some(outcome) = self.cluster.take_outcome(request) {
-                let waiting = self.waiting.remove(&request).expect("listed above");
-                self.check_outcome(request, &waiting, outcome)
-                    .map_err(|error| format!("{request:?}: {error}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_outcome(
-        &mut self,
-        request: RequestId,
-        waiting: &Waiting,
-        outcome: Outcome<StoreOf<K>>,
-    ) -> Checked {
-        match (&waiting.kind, outcome) {
-            (Kind::Write { bytes, client }, Outcome::Applied { id, response }) => {
-                let held = self.reference.entry(id.index).filter(|entry| entry.id == id);
-                let payload = held.map(|entry| &entry.payload);
-                ensure(payload == Some(&Payload::Command(bytes.clone())), || {
-                    format!("acknowledged {bytes:?} as {id}, where {held:?} is committed")
-                })?;
-                ensure(id.index > waiting.floor, || format!("{id} was there before it was submitted"))?;
-                let expected = self.reference.response(id.index);
-                ensure(Some(&response) == expected, || {
-                    format!("answered {response:?} and not {expected:?}")
-                })?;
-                self.stats.acknowledged += 1;
-                self.inform(request, *client, bytes, Some(response))
-            }
-            (Kind::Write { bytes, client }, Outcome::Failed(failure)) => {
-                let known = self.submissions.get_mut(bytes).expect("it was submitted");
-                match failure {
-                    Failure::Refused(_) => self.stats.refused += 1,
-                    Failure::Lost => self.stats.lost += 1,
-                    Failure::Unknown => return self.inform(request, *client, bytes, None),
-                }
-                known.without_effect += 1;
-                known.check()?;
-                self.inform(request, *client, bytes, None)
-            }
-            (Kind::Read(range), Outcome::Read(view)) => {
-                let view = view.map_err(|error| error.to_string())?;
-                let mut seen = (waiting.floor.0..=self.reference.last().0).map(Index);
-                let is_current = seen
-                    .any(|index| self.reference.state(index).is_some_and(|state| state.read(range) == view));
-                self.stats.reads += 1;
-                ensure(is_current, || format!("read at {} since {}: {view:?}", waiting.at, waiting.floor))
-            }
-            (Kind::Read(_) | Kind::Administration, Outcome::Failed(_))
-            | (Kind::Administration, Outcome::MembersChanged(_) | Outcome::Transferred) => Ok(()),
-            (kind, outcome) => Err(format!("{kind:?} was answered by {outcome:?}")),
-        }
-    }
-
-    /// Tells a client with a session.
-    fn inform(
-        &mut self,
-        request: RequestId,
-        client: Option<u8>,
-        bytes: &Bytes,
-        response: Option<Response>,
-    ) -> Checked {
-        let Some(client) = client.and_then(|number| self.clients.get_mut(&number)) else { return Ok(()) };
-        if client.opening == Some(request) {
-            client.opening = None;
-            if let Some(Answer::SessionOpened { client: session }) = response.map(|response| response.outcome)
-            {
-                client.session = Some((session, request));
-            }
-        } else if let (Some((current, answer)), Some(response)) = (&mut client.current, response)
-            && current == bytes
-        {
-            // However often a request is sent, it has one answer.
-            let is_same = answer.as_ref().is_none_or(|answer| *answer == response);
-            ensure(is_same, || format!("answered {answer:?} before and {response:?} now"))?;
-            *answer = Some(response);
-        }
-        Ok(())
-    }
-
-    // --- the end -------------------------------------------------------------------------------
-
-    /// All faults go away. The cluster must find a leader, converge and take new commands.
-    fn settle(&mut self) -> Checked {
-        self.ids().into_iter().for_each(|id| self.hold(id, false));
-        self.ids().into_iter().for_each(|id| self.restart(id));
-        self.act(Action::Heal);
-        self.check()?;
-        self.propose_fresh()?;
-        self.await_convergence()?;
-        while !self.waiting.is_empty() {
-            let before = self.waiting.len();
-            self.cancel(0);
-            self.check()?;
-            ensure(self.waiting.len() < before, || format!("{:?} is stuck", self.waiting.keys().next()))?;
-        }
-        // What others had a leader propose waits there until its index is applied, whoever's entry it is.
-        for _ in 0..FILLERS_MAX {
-            if self.stuck_requests().is_empty() {
-                return Ok(());
-            }
-            self.propose_fresh()?;
-        }
-        self.await_convergence()?;
-        let stuck = self.stuck_requests();
-        ensure(stuck.is_empty(), || format!("requests that wait for nothing, by member: {stuck:?}"))
-    }
-
-    fn await_convergence(&mut self) -> Checked {
-        for _ in 0..CONVERGENCE_TIMEOUTS_MAX * TIMEOUT_MS / STEP_MS {
-            if self.cluster.check_convergence().is_ok() {
-                return Ok(());
-            }
-            self.elapse(STEP_MS);
-            self.check()?;
-        }
-        self.cluster.check_convergence().map_err(|violation| {
-            format!("{violation} after {CONVERGENCE_TIMEOUTS_MAX} timeouts: {}", self.roles())
-        })
-    }
-
-    /// A new command commits, once there is a leader and no transfer under way.
-    fn propose_fresh(&mut self) -> Checked {
-        for _ in 0..COMMIT_TIMEOUTS_MAX * TIMEOUT_MS / STEP_MS {
-            if let Some(leader) = self.cluster.leader() {
-                let acknowledged = self.stats.acknowledged;
-                let command = Command::new(self.operation(Write::Put { key: 0 }));
-                let request = self.submit(leader, command, None);
-                self.act(Action::Deliver);
-                self.check()?;
-                if self.stats.acknowledged > acknowledged && !self.waiting.contains_key(&request) {
-                    return Ok(());
-                }
-            }
-            self.elapse(STEP_MS);
-            self.check()?;
-        }
-        Err(format!("nothing commits within {COMMIT_TIMEOUTS_MAX} timeouts: {}", self.roles()))
-    }
-
-    fn stuck_requests(&self) -> Vec<(NodeId, usize)> {
-        let Some(leader) = self.cluster.leader().and_then(|id| self.cluster.replica(id)) else {
-            return Vec::new();
-        };
-        let configuration = leader.node().configuration();
-        let members = self.cluster.members().iter().filter(|(id, _)| configuration.contains(**id));
-        members
-            .filter_map(|(id, member)| Some((*id, member.replica()?.waiting_requests())))
-            .filter(|(_, waiting)| *waiting > 0)
-            .collect()
-    }
-
-    fn roles(&self) -> String {
-        let role = |role: &Role| match role {
-            Role::Leader(_) => "leader",
-            Role::Follower => "follower",
-            Role::PreCandidate { .. } => "pre-candidate",
-            Role::Candidate { .. } => "candidate",
-        };
-        let lines = self
-            .cluster
-            .nodes()
-            .map(|node| format!("{node} [{}] {}", node.configuration(), role(node.role())));
-        lines.collect::<Vec<_>>().join("; ")
-    }
-}
-
-impl Submissions {
-    /// Each submission is committed at most once, and not at all if its client was told so.
-    fn check(&self) -> Checked {
-        ensure(self.committed + self.without_effect <= self.submitted, || {
-            format!(
-                "{:?} was submitted {} times, {} of them told to have no effect, and committed {} times",
-                self.command, self.submitted, self.without_effect, self.committed
-            )
-        })
     }
 }
