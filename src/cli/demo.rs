@@ -204,8 +204,8 @@ impl Screen {
         let _ = writeln!(frame, "{caption}\n");
         let _ = writeln!(
             frame,
-            "  {:<5}{:<15}{:>5}{:>7}{:>8}{:>9}  {:<14}{}",
-            "node", "role", "term", "last", "commit", "applied", "state", "link"
+            "  {:<5}{:<15}{:>5}{:>7}{:>8}{:>9}  {:<14}link",
+            "node", "role", "term", "last", "commit", "applied", "state"
         );
         for (id, member) in cluster.members() {
             let Some(node) = member.replica().map(|replica| replica.node()) else { continue };

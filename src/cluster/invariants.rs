@@ -83,7 +83,7 @@ impl<C: Command> Ledger<C> {
     ///
     /// # Errors
     /// The first violation.
-    pub fn observe_step<'a, R: Rules>(
+    pub fn observe_step<'a, R>(
         &mut self,
         before: Option<&Vitals>,
         after: &Node<C, R>,
@@ -93,7 +93,7 @@ impl<C: Command> Ledger<C> {
     ) -> Verdict
     where
         C: 'a,
-        R: 'a,
+        R: Rules + 'a,
     {
         if let Some(before) = before {
             check_step(before, after)?;

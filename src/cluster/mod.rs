@@ -44,6 +44,7 @@ pub mod scenario;
 pub mod trace;
 pub mod workload;
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -359,8 +360,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Starts a new member with an empty disk, if there is none of this id. It is in no configuration.
     pub fn join(&mut self, id: NodeId) {
-        if !self.members.contains_key(&id) {
-            self.members.insert(id, Member::new(Disk::new(Durable::empty())));
+        if let Entry::Vacant(place) = self.members.entry(id) {
+            place.insert(Member::new(Disk::new(Durable::empty())));
             self.restart(id);
         }
     }

@@ -36,7 +36,7 @@ use core::fmt;
 use super::{DecodeError, Reader, Wire, Writer};
 use crate::kv::{
     Answer, ClientId, Command, Compare, Delete, DeleteOutcome, Engine, EngineError, Key, KeyRange, KeyValue,
-    LeaseId, Op, Outcome, Position, Put, PutOutcome, Range, RangeOutcome, Record, Refusal, Relation,
+    LeaseId, Op, Outcome, Part, Position, Put, PutOutcome, Range, RangeOutcome, Record, Refusal, Relation,
     Response, Revision, Rules, Session, SessionTag, Sessions, SimpleOp, SimpleOutcome, Snapshot, Store,
     Target, Txn, TxnOp, TxnOpOutcome, TxnOutcome,
 };
@@ -74,12 +74,12 @@ impl core::error::Error for ApplyError {}
 pub fn apply<E: Engine, R: Rules>(
     store: &mut Store<E, R>,
     id: EntryId,
-    bytes: &[u8],
+    bytes: &Bytes,
 ) -> Result<Response, ApplyError> {
     let mut reader = Reader::new(bytes);
     let session = command_head(&mut reader).map_err(ApplyError::Undecodable)?;
     if bytes.get(reader.offset()) == Some(&OP_PUT) {
-        let put = command_put(reader).map_err(ApplyError::Undecodable)?;
+        let put = command_put(bytes, reader).map_err(ApplyError::Undecodable)?;
         return store.apply_put(id, session, &put).map_err(ApplyError::Engine);
     }
     let op = Op::decode(&mut reader).map_err(ApplyError::Undecodable)?;
@@ -94,9 +94,13 @@ fn command_head(reader: &mut Reader<'_>) -> Result<Option<SessionTag>, DecodeErr
 }
 
 /// The rest of a command that is a put, from its tag to its end.
-fn command_put<'a>(mut reader: Reader<'a>) -> Result<Put<&'a [u8]>, DecodeError> {
+fn command_put<'a>(whole: &'a Bytes, mut reader: Reader<'a>) -> Result<Put<Part<'a>>, DecodeError> {
     reader.u8()?;
-    let put = put_of(&mut reader, Reader::bytes)?;
+    let put = put_of(&mut reader, |reader| {
+        let length = reader.bytes()?.len();
+        let end = reader.offset();
+        Ok(Part { whole, start: end - length, end })
+    })?;
     reader.finish()?;
     Ok(put)
 }
@@ -497,7 +501,7 @@ mod tests {
             assert_eq!(error.to_string(), expected);
             let mut store: Store = Store::default();
             let id = EntryId::new(Term(1), Index(1));
-            assert_eq!(apply(&mut store, id, bytes), Err(ApplyError::Undecodable(error)));
+            assert_eq!(apply(&mut store, id, &Bytes::from(bytes)), Err(ApplyError::Undecodable(error)));
             assert_eq!(store, Store::default(), "the store has not changed");
         }
     }
@@ -515,7 +519,11 @@ mod tests {
                 let bytes = round_trips(&command);
                 let id = log.next();
                 let response = log.command(&command);
-                assert_eq!(apply(&mut by_bytes, id, &bytes).as_ref(), Ok(&response), "{command:?}");
+                assert_eq!(
+                    apply(&mut by_bytes, id, &Bytes::from(bytes.as_slice())).as_ref(),
+                    Ok(&response),
+                    "{command:?}"
+                );
                 let response_bytes = round_trips(&response);
                 if step % 10 == 0 {
                     survives_flipped_bits::<Command>(&bytes);

@@ -166,6 +166,37 @@ impl Blob for Bytes {
     }
 }
 
+/// A part of a command's bytes, as it lies in its log entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The command.
+    pub whole: &'a Bytes,
+    /// Where the part starts in it, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+impl Blob for Part<'_> {
+    fn as_slice(&self) -> &[u8] {
+        &self.whole[self.start..self.end]
+    }
+
+    /// Shared with the log entry, so that a value is stored once per node; copied if it is a small part,
+    /// since it would keep the rest alive.
+    fn to_value(&self) -> Bytes {
+        if (self.end - self.start) * 2 >= self.whole.len() {
+            self.whole.slice(self.start..self.end)
+        } else {
+            Bytes::from(self.as_slice())
+        }
+    }
+
+    fn to_key(&self) -> Key {
+        Key::from(self.as_slice())
+    }
+}
+
 impl Blob for &[u8] {
     fn as_slice(&self) -> &[u8] {
         self

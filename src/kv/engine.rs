@@ -5,6 +5,7 @@
 //! the position they lead to, and a view can be read on another thread while the engine moves on.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -262,11 +263,10 @@ impl Engine for BTreeEngine {
         position: Position,
     ) -> Result<(), EngineError> {
         let value = put.value.to_value();
-        match self.keys.get_mut(put.key.as_slice()) {
-            Some(record) => record.put(value, put.lease, position.revision),
-            None => {
-                let record = Record::created(value, put.lease, position.revision);
-                self.keys.insert(put.key.to_key(), record);
+        match self.keys.entry(put.key.to_key()) {
+            Entry::Occupied(mut record) => record.get_mut().put(value, put.lease, position.revision),
+            Entry::Vacant(place) => {
+                place.insert(Record::created(value, put.lease, position.revision));
             }
         }
         self.arrive(sessions, position);

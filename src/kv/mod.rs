@@ -80,7 +80,7 @@ mod txn;
 
 pub use check::TXN_OPS_MAX;
 pub use command::{
-    Blob, ClientId, Command, Compare, Delete, KeyRange, LeaseId, Op, Put, Range, Relation, Revision,
+    Blob, ClientId, Command, Compare, Delete, KeyRange, LeaseId, Op, Part, Put, Range, Relation, Revision,
     SessionTag, SimpleOp, Target, Txn, TxnOp,
 };
 pub use engine::{BTreeEngine, Batch, Change, Engine, EngineError, Position, Snapshot, View};

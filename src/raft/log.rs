@@ -1,6 +1,6 @@
 //! The log in memory.
 //!
-//! Invariants, checked by [`Log::check`]:
+//! Invariants, asserted after every step of the node:
 //!
 //! - entries are consecutive, starting right after `purged`;
 //! - terms never fall along the log;

@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
-use core::hash::Hash;
+use core::hash::{Hash, Hasher};
 
 /// Identifies one member for the whole life of a cluster. A member that lost its disk comes back
 /// under a new id. No decision of the protocol compares two ids for order.
@@ -95,47 +96,96 @@ impl Command for u8 {
     }
 }
 
-/// Shared, immutable bytes: a command in production, a key, a value. Cloning shares the allocation;
-/// equality, order and hash are those of the content.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bytes(Arc<[u8]>);
+/// Shared, immutable bytes: a command in production, a key, a value. Cloning and slicing share the
+/// allocation; equality, order and hash are those of the content.
+#[derive(Clone)]
+pub struct Bytes {
+    whole: Arc<[u8]>,
+    start: u32,
+    end: u32,
+}
 
 impl Bytes {
+    /// The most bytes that one value holds.
+    pub const LEN_MAX: usize = u32::MAX as usize;
+
     /// The bytes themselves.
     #[must_use]
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
-        &self.0
+        &self.whole[self.start as usize..self.end as usize]
+    }
+
+    /// A part of these bytes in the same allocation, which lives as long as any part of it. Panics unless
+    /// `range` lies within them.
+    #[must_use]
+    pub fn slice(&self, range: core::ops::Range<usize>) -> Bytes {
+        assert!(range.start <= range.end && range.end <= self.len(), "a slice lies within its bytes");
+        let start = self.start + u32::try_from(range.start).expect("within a length of 32 bits");
+        let end = self.start + u32::try_from(range.end).expect("within a length of 32 bits");
+        Bytes { whole: Arc::clone(&self.whole), start, end }
+    }
+
+    fn of(whole: Arc<[u8]>) -> Bytes {
+        let end = u32::try_from(whole.len()).expect("a value has at most 4 GiB");
+        Bytes { whole, start: 0, end }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Bytes) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Bytes) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Bytes) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
     }
 }
 
 impl Command for Bytes {
     fn size_bytes(&self) -> usize {
-        self.0.len()
+        self.len()
     }
 }
 
 impl Default for Bytes {
     fn default() -> Bytes {
-        Bytes(Arc::from(&[][..]))
+        Bytes::of(Arc::from(&[][..]))
     }
 }
 
 impl core::ops::Deref for Bytes {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.as_slice()
     }
 }
 
 impl core::borrow::Borrow<[u8]> for Bytes {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_slice()
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Bytes {
-        Bytes(Arc::from(bytes))
+        Bytes::of(Arc::from(bytes))
     }
 }
 
@@ -147,7 +197,7 @@ impl From<&str> for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Bytes {
-        Bytes(Arc::from(bytes))
+        Bytes::of(Arc::from(bytes))
     }
 }
 
@@ -310,7 +360,7 @@ impl fmt::Display for EntryId {
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
+        write!(f, "\"{}\"", self.as_slice().escape_ascii())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The node: one value, one mutator.
 //!
 //! [`Node::step`] takes an [`Input`] and returns a [`Ready`]. Everything else is a getter. Handlers
-//! change the node and note in the `Ready` what they want; [`Node::finish`] then turns that into the
+//! change the node and note in the `Ready` what they want; `finish` then turns that into the
 //! contract: it hands out the write, holds back what depends on it, offers what may be applied, and
 //! checks the node.
 //!
