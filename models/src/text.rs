@@ -9,7 +9,7 @@ use crate::state::{Command, Packet};
 pub(crate) fn packet(packet: &Packet) -> String {
     match packet {
         Packet::Raft { envelope, .. } => message(&envelope.message),
-        Packet::Forward { forward: Forward::Propose { request, command }, .. } => {
+        Packet::Forward { forward: Forward::Propose { request, command, .. }, .. } => {
             format!("Forward({request:?} {})", letter(*command))
         }
         Packet::Forward { forward: Forward::Answer { request, outcome }, .. } => match outcome {

@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Member, Outcome};
 use crate::codec::to_bytes;
 use crate::kv::{Command, Op, Put, Store};
 use crate::raft::{Bytes, NodeId, RequestId};
-use crate::replica::StateMachine;
+use crate::replica::{Failure, StateMachine};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -102,6 +102,8 @@ impl Demo {
             "the majority elected one of its own in a later term",
             elected.is_some_and(|leader| leader.0 >= 2 && self.term_of(leader) > 1),
         )?;
+        let old = self.cluster.replica(NodeId(0));
+        self.check("n0 stepped down", old.is_some_and(|replica| !replica.node().is_leader()))?;
         self.flow(4)?;
 
         self.cluster.heal();
@@ -109,7 +111,10 @@ impl Demo {
         self.cluster.stabilize();
         self.say("Healed. What n0 had appended alone is overwritten; its client learns that it is lost.")?;
         self.check("the lost operation is in no store", self.holders("doomed") == 0)?;
-        self.check("no operation was answered that is not there", self.holders("op-1") == 5)?;
+        let is_lost = self.cluster.outcome(lost) == Some(&Outcome::Failed(Failure::Lost));
+        self.check("its client learned that it is lost", is_lost)?;
+        let kept = (1..=self.operations).all(|number| self.holders(&format!("op-{number}")) == 5);
+        self.check("every operation that was answered is in all five stores", kept)?;
         self.check("the replicas converge", self.cluster.check_convergence().is_ok())?;
         self.check("all hashes are equal", self.live_hashes() == 1)?;
         self.say("All five are byte-identical.")
@@ -205,7 +210,7 @@ impl Screen {
         let _ = writeln!(
             frame,
             "  {:<5}{:<15}{:>5}{:>7}{:>8}{:>9}  {:<14}link",
-            "node", "role", "term", "last", "commit", "applied", "state"
+            "node", "role", "term", "last", "commit", "applied", "hash"
         );
         for (id, member) in cluster.members() {
             let Some(node) = member.replica().map(|replica| replica.node()) else { continue };
@@ -221,7 +226,7 @@ impl Screen {
                 node.commit_index().0,
                 node.applied_index().0,
                 hash(member).get(..12).unwrap_or_default(),
-                if cluster.is_partitioned(*id) { reach(*id, cluster) } else { String::new() },
+                reach(*id, cluster),
             );
         }
         frame.push('\n');
@@ -250,13 +255,15 @@ impl Screen {
     }
 }
 
-/// Whom a member can still reach.
+/// Whom a member can still reach; nothing if that is everybody.
 fn reach(id: NodeId, cluster: &Cluster<Store>) -> String {
-    let reached: Vec<String> = cluster
-        .members()
-        .keys()
-        .filter(|other| **other != id && !cluster.links().is_cut((id, **other)))
-        .map(ToString::to_string)
-        .collect();
-    if reached.is_empty() { "reaches nobody".into() } else { format!("reaches {}", reached.join(" ")) }
+    let others = cluster.members().keys().filter(|other| **other != id);
+    let (cut, reached): (Vec<NodeId>, Vec<NodeId>) =
+        others.partition(|other| cluster.links().is_cut((id, **other)));
+    let names: Vec<String> = reached.iter().map(ToString::to_string).collect();
+    match (cut.is_empty(), reached.is_empty()) {
+        (true, _) => String::new(),
+        (false, true) => "reaches nobody".into(),
+        (false, false) => format!("reaches {}", names.join(" ")),
+    }
 }

@@ -6,6 +6,7 @@ mod demo;
 mod scenario;
 mod workload;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,17 @@ pub fn run() -> ExitCode {
 /// Lowercase hexadecimal SHA-256.
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes to standard output. Whoever closed it has seen enough; anything else that goes wrong there is a
+/// failure.
+fn print(text: &str) -> Result<(), ExitCode> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ExitCode::SUCCESS),
+        Err(error) => Err(fail(FAILED, &format_args!("cannot write the output: {error}"))),
+    }
 }
 
 /// Says what went wrong, on standard error.

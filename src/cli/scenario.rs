@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{FAILED, USAGE, fail};
+use super::{FAILED, USAGE, fail, print};
 use crate::cluster::scenario::{Report, SOURCE_BYTES_MAX, Scenario};
 
 #[derive(clap::Args, Debug)]
@@ -33,10 +33,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut status = ExitCode::SUCCESS;
     for (path, scenario) in scenarios {
         let report = scenario.run(arguments.trace);
-        if arguments.json {
-            println!("{}", json(path, &scenario, &report));
+        let output = if arguments.json {
+            format!("{}\n", json(path, &scenario, &report))
         } else {
-            print!("{}", report.output);
+            report.output.clone()
+        };
+        if let Err(ended) = print(&output) {
+            return ended;
         }
         if let Some(failure) = &report.failure {
             status = fail(FAILED, &format_args!("{}: {failure}", path.display()));

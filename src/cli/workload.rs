@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{FAILED, USAGE, fail, sha256};
+use super::{FAILED, USAGE, fail, print, sha256};
 use crate::cluster::workload::{Scenario, Workload, WorkloadError};
 
 #[derive(clap::Args, Debug)]
@@ -28,6 +28,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { seed, ops, keys, scenario, ref out } = *arguments;
+    // A path that cannot be written is told before the work and not after it.
+    if let Some(path) = out
+        && let Err(error) = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    {
+        return fail(FAILED, &format_args!("cannot write {}: {error}", path.display()));
+    }
     let bytes = match (Workload { seed, ops, keys, scenario }).run() {
         Ok(bytes) => bytes,
         Err(error @ WorkloadError::Invalid(_)) => return fail(USAGE, &error),
@@ -38,6 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     {
         return fail(FAILED, &format_args!("cannot write {}: {error}", path.display()));
     }
-    println!("{}", sha256(&bytes));
-    ExitCode::SUCCESS
+    match print(&format!("{}\n", sha256(&bytes))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(status) => status,
+    }
 }

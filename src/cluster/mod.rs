@@ -293,10 +293,13 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         self.outcomes.remove(&request)
     }
 
-    /// Whether no message can pass between `id` and at least one other member, in some direction.
+    /// Whether `id` is cut off from the majority: itself and those with whom it can exchange messages both
+    /// ways are at most half of the members.
     #[must_use]
     pub fn is_partitioned(&self, id: NodeId) -> bool {
-        self.links.cuts().any(|(from, to)| from == id || to == id)
+        let reaches = |other: &NodeId| !self.links.is_cut((id, *other)) && !self.links.is_cut((*other, id));
+        let reached = self.members.keys().filter(|other| **other == id || reaches(other)).count();
+        reached * 2 <= self.members.len()
     }
 
     // --- clients -------------------------------------------------------------------------------

@@ -54,9 +54,10 @@ impl<C: Command + Wire, A: Wire> Wire for Packet<C, A> {
 impl<C: Wire, A: Wire> Wire for Forward<C, A> {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Forward::Propose { request, command } => {
+            Forward::Propose { request, term, command } => {
                 out.push(0);
                 request.encode(out);
+                term.encode(out);
                 command.encode(out);
             }
             Forward::Answer { request, outcome: Ok((id, response)) } => {
@@ -77,7 +78,10 @@ impl<C: Wire, A: Wire> Wire for Forward<C, A> {
         let tag = reader.tag(3)?;
         let request = RequestId::decode(reader)?;
         Ok(match tag {
-            0 => Forward::Propose { request, command: C::decode(reader)? },
+            0 => {
+                let term = Term::decode(reader)?;
+                Forward::Propose { request, term, command: C::decode(reader)? }
+            }
             1 => {
                 let id = EntryId::decode(reader)?;
                 if id.index == Index::ZERO {

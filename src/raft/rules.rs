@@ -202,7 +202,7 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     }
 
     /// Whether an acknowledgement of `acked` confirms leadership for reads of `round`
-    /// (dissertation §6.4, step 2).
+    /// (dissertation §6.4, step 3).
     fn confirms_round(acked: u64, round: u64) -> bool {
         acked >= round
     }

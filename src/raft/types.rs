@@ -22,8 +22,7 @@ pub struct Term(pub u64);
 pub struct Index(pub u64);
 
 /// Names one read or one client request. The environment draws it, larger than all that it drew before,
-/// even across a restart: a late reply to an earlier incarnation cannot answer a new request, and a
-/// second copy of a forwarded request is known for one.
+/// even across a restart, so that a late reply to an earlier incarnation cannot answer a new request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RequestId(pub u64);
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::raft::ready::Stage;
 use crate::raft::{
     Bytes, Committed, Configuration, EntryId, Envelope, Index, Leadership, MemberChange, NodeId, Refusal,
-    RequestId, SnapshotMeta, Timer, TimerSet, Write,
+    RequestId, SnapshotMeta, Term, Timer, TimerSet, Write,
 };
 
 /// What travels between replicas: consensus messages, and requests that the leader must take.
@@ -56,6 +56,9 @@ pub enum Forward<C, A> {
     Propose {
         /// Names the request.
         request: RequestId,
+        /// The term in which the receiver leads, as far as the sender knows. It is proposed in this
+        /// term or not at all.
+        term: Term,
         /// The command.
         command: C,
     },

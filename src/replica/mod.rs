@@ -22,8 +22,8 @@
 //! [`Input::Cancel`] and is told that the outcome is unknown.
 //!
 //! **Snapshots.** After every `every_entries` applied entries the executor is asked for a snapshot; the
-//! log is then purged but for the last `keep_entries`. No snapshot is asked for while one is being
-//! received or sent, since that would start the transfer over.
+//! log is then purged but for the last `keep_entries`. While a snapshot is being received or sent, the
+//! next one waits, since it would start the transfer over, until it is overdue several times.
 //!
 //! Left out: request time-outs (the executor's clock sends `Cancel`), read levels, and batching of
 //! requests (a request may carry several commands).
@@ -52,6 +52,48 @@ struct Waiting {
     request: RequestId,
 }
 
+/// The forwarded requests that a leader has taken in one term, so that a doubled packet is known for one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+struct TakenForwards {
+    term: Term,
+    /// By origin: the latest requests, and the largest that was forgotten.
+    by_origin: BTreeMap<NodeId, (BTreeSet<RequestId>, Option<RequestId>)>,
+}
+
+/// How many requests of one origin are remembered. One that is older than all of them by number gets no
+/// definite answer.
+const TAKEN_FORWARDS_MAX: usize = 4096;
+
+/// A snapshot waits for transfers until so many times `every_entries` are applied.
+const OVERDUE_FACTOR: u64 = 4;
+
+/// What is known of a forwarded request.
+enum Taken {
+    New,
+    Before,
+    Forgotten,
+}
+
+impl TakenForwards {
+    fn take<R: Rules>(&mut self, term: Term, origin: NodeId, request: RequestId) -> Taken {
+        if self.term != term {
+            *self = TakenForwards { term, by_origin: BTreeMap::new() };
+        }
+        let (taken, forgotten) = self.by_origin.entry(origin).or_default();
+        if forgotten.is_some_and(|forgotten| request <= forgotten) {
+            return Taken::Forgotten;
+        }
+        if !R::is_new_forward(taken, request) {
+            return Taken::Before;
+        }
+        taken.insert(request);
+        if taken.len() > TAKEN_FORWARDS_MAX {
+            *forgotten = taken.pop_first();
+        }
+        Taken::New
+    }
+}
+
 /// A server's whole decision making as one value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Replica<C, A, R = Raft> {
@@ -61,8 +103,8 @@ pub struct Replica<C, A, R = Raft> {
     proposals: BTreeMap<(Index, RequestId), Waiting>,
     /// Requests that another replica was asked to propose.
     forwarded: BTreeSet<RequestId>,
-    /// The latest request that each replica had this one propose. Later ones have larger numbers.
-    latest_forwards: BTreeMap<NodeId, RequestId>,
+    /// What other replicas had this one propose in the term that it leads.
+    taken: TakenForwards,
     /// Their answers that wait until the entry is applied here.
     answered: BTreeMap<(Index, RequestId), (EntryId, A)>,
     /// Reads that asked for a read index.
@@ -111,7 +153,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             policy,
             proposals: BTreeMap::new(),
             forwarded: BTreeSet::new(),
-            latest_forwards: BTreeMap::new(),
+            taken: TakenForwards::default(),
             answered: BTreeMap::new(),
             asking: BTreeSet::new(),
             reads: BTreeSet::new(),
@@ -154,12 +196,8 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
                 self.take_ready(ready, &mut effects);
             }
             Input::Packet(Packet::Forward { from, forward, .. }) => match forward {
-                Forward::Propose { request, command } => {
-                    if !R::is_new_forward(self.latest_forwards.get(&from).copied(), request) {
-                        return effects;
-                    }
-                    self.latest_forwards.insert(from, request);
-                    self.propose(from, Vec::from([(request, command)]), &mut effects);
+                Forward::Propose { request, term, command } => {
+                    self.take_forward(from, request, term, command, &mut effects);
                 }
                 Forward::Answer { request, outcome } => self.take_answer(request, outcome, &mut effects),
             },
@@ -230,9 +268,10 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         match request {
             Request::Propose(commands) => match self.node.leader() {
                 Some(leader) if leader != self.node.id() => {
+                    let term = self.node.term();
                     for (request, command) in commands {
                         self.forwarded.insert(request);
-                        effects.forwards.push((leader, Forward::Propose { request, command }));
+                        effects.forwards.push((leader, Forward::Propose { request, term, command }));
                     }
                 }
                 _ => self.propose(self.node.id(), commands, effects),
@@ -270,6 +309,26 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
     }
 
     // --- proposals -----------------------------------------------------------------------------
+
+    /// Proposes what another replica forwarded, unless it is a copy of what was taken before.
+    fn take_forward(
+        &mut self,
+        from: NodeId,
+        request: RequestId,
+        term: Term,
+        command: C,
+        effects: &mut Effects<C, A>,
+    ) {
+        let leads = self.node.is_leader().then(|| self.node.term());
+        if !R::may_judge_forward(term, leads) {
+            return self.answer_origin(from, request, Err(Failure::Unknown), effects);
+        }
+        match self.taken.take::<R>(self.node.term(), from, request) {
+            Taken::New => self.propose(from, Vec::from([(request, command)]), effects),
+            Taken::Before => {}
+            Taken::Forgotten => self.answer_origin(from, request, Err(Failure::Unknown), effects),
+        }
+    }
 
     /// Proposes for clients of `origin`, this replica or another.
     fn propose(&mut self, origin: NodeId, requests: Vec<(RequestId, C)>, effects: &mut Effects<C, A>) {
@@ -456,7 +515,9 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         let sending = self.node.progress().is_some_and(|progress| {
             progress.values().any(|progress| matches!(progress.flow, Flow::Snapshot { .. }))
         });
-        if sending || self.node.incoming_snapshot().is_some() {
+        // A transfer is worth waiting for, but not for ever: a follower may never finish.
+        let overdue = due && behind >= self.policy.every_entries.saturating_mul(OVERDUE_FACTOR);
+        if !overdue && (sending || self.node.incoming_snapshot().is_some()) {
             return false;
         }
         self.compact = false;

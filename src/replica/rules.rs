@@ -1,7 +1,9 @@
 //! The safety decisions of a replica beyond consensus: when a client may be answered.
 
+use alloc::collections::BTreeSet;
+
 use crate::raft::rules::{self, Raft};
-use crate::raft::{EntryId, Index, RequestId};
+use crate::raft::{EntryId, Index, RequestId, Term};
 
 /// The rules of consensus and those of answering clients.
 pub trait Rules: rules::Rules {
@@ -18,9 +20,15 @@ pub trait Rules: rules::Rules {
     }
 
     /// A forwarded proposal is taken once: a copy that the network made could take effect after its
-    /// client was told that the request has none. `latest` is what the same replica forwarded last.
-    fn is_new_forward(latest: Option<RequestId>, request: RequestId) -> bool {
-        latest.is_none_or(|latest| request > latest)
+    /// client was told that the request has none. `taken` are the requests taken in this leadership.
+    fn is_new_forward(taken: &BTreeSet<RequestId>, request: RequestId) -> bool {
+        !taken.contains(&request)
+    }
+
+    /// A forwarded proposal is judged only by the leader of the term in which it was sent. Any other may
+    /// have taken a copy before it stepped down or restarted, so it can say neither yes nor no.
+    fn may_judge_forward(sent_in: Term, leads: Option<Term>) -> bool {
+        leads == Some(sent_in)
     }
 }
 

@@ -131,7 +131,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             match &mut progress.flow {
                 Flow::Probe { waiting } => *waiting = false,
                 Flow::Replicate { inflight, .. } if !inflight.is_empty() => {
-                    let index = Index(progress.next_index.0 - 1);
+                    let index = progress.next_index.prev();
                     if let Some(prev) = log.id_at(index) {
                         let leader_commit = self.commit;
                         let probe = Message::AppendEntries { prev, entries: Vec::new(), leader_commit };

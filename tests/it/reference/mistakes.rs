@@ -5,6 +5,7 @@
 //! wrong, because every further type would compile the whole cluster once more.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use dkv::cluster::Policies;
 use dkv::cluster::disk::DiskRules;
@@ -204,8 +205,8 @@ impl dkv::replica::Rules for Mistaken {
         is(Mistake::ServesUnapplied) || <Raft as dkv::replica::Rules>::may_serve(read_index, applied)
     }
 
-    fn is_new_forward(latest: Option<RequestId>, request: RequestId) -> bool {
-        is(Mistake::ForwardsTwice) || <Raft as dkv::replica::Rules>::is_new_forward(latest, request)
+    fn is_new_forward(taken: &BTreeSet<RequestId>, request: RequestId) -> bool {
+        is(Mistake::ForwardsTwice) || <Raft as dkv::replica::Rules>::is_new_forward(taken, request)
     }
 }
 
