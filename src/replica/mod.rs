@@ -238,6 +238,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
 
     /// Passes on what the node wants, and looks after reads.
     fn take_ready(&mut self, ready: crate::raft::Ready<C>, effects: &mut Effects<C, A>) {
+        assert!(effects.write.is_none() && effects.messages.is_empty(), "the node steps once in a step");
         effects.write = ready.write;
         effects.messages = ready.messages;
         effects.install = ready.install;

@@ -566,6 +566,11 @@ impl<C: Command, R: Rules> Node<C, R> {
         if self.loading.is_none() {
             assert!(self.log.purged().index <= self.applied, "what is purged is applied");
         }
+        let is_leader = self.is_leader();
+        assert_eq!(self.timers.contains(Timer::Election), !is_leader, "all but a leader may campaign");
+        assert_eq!(self.timers.contains(Timer::LeaderFresh), self.leader_fresh, "freshness ends by its timer");
+        assert_eq!(self.timers.contains(Timer::CheckQuorum), is_leader, "a leader checks its quorum");
+        assert_eq!(self.timers.contains(Timer::Transfer), self.transferee().is_some(), "a transfer ends");
         match &self.role {
             Role::Follower => assert_ne!(self.leader, Some(self.id), "a follower follows another"),
             Role::PreCandidate { votes } => assert!(votes.contains(&self.id) && self.leader.is_none()),
@@ -576,7 +581,6 @@ impl<C: Command, R: Rules> Node<C, R> {
             Role::Leader(leader) => {
                 assert_eq!(self.leader, Some(self.id), "a leader knows itself");
                 assert!(!leader.progress.contains_key(&self.id), "a leader keeps no progress of itself");
-                assert!(!self.timers.contains(Timer::Election), "a leader does not campaign");
                 assert!(self.timers.contains(Timer::Heartbeat), "a leader sends heartbeats");
             }
         }
