@@ -13,11 +13,11 @@ impl<C: Command, R: Rules> Node<C, R> {
         assert!(term >= self.term(), "terms never fall");
         assert_ne!(leader, Some(self.id), "a follower follows another");
         self.hard_state = R::adopt_term(self.hard_state, term);
-        if let Role::Leader(leader) = core::mem::replace(&mut self.role, Role::Follower) {
-            self.leader = None;
-            self.refuse_reads(leader.reads, ready);
-        }
+        let before = core::mem::replace(&mut self.role, Role::Follower);
         self.leader = leader;
+        if let Role::Leader(Leader { reads, .. }) = before {
+            self.refuse_reads(reads, ready);
+        }
         self.cancel(Timer::Heartbeat, ready);
         self.cancel(Timer::CheckQuorum, ready);
         self.cancel(Timer::Transfer, ready);

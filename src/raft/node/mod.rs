@@ -568,7 +568,11 @@ impl<C: Command, R: Rules> Node<C, R> {
         }
         let is_leader = self.is_leader();
         assert_eq!(self.timers.contains(Timer::Election), !is_leader, "all but a leader may campaign");
-        assert_eq!(self.timers.contains(Timer::LeaderFresh), self.leader_fresh, "freshness ends by its timer");
+        assert_eq!(
+            self.timers.contains(Timer::LeaderFresh),
+            self.leader_fresh,
+            "freshness ends by its timer"
+        );
         assert_eq!(self.timers.contains(Timer::CheckQuorum), is_leader, "a leader checks its quorum");
         assert_eq!(self.timers.contains(Timer::Transfer), self.transferee().is_some(), "a transfer ends");
         match &self.role {
