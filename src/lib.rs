@@ -30,3 +30,4 @@ pub mod codec;
 pub mod kv;
 pub mod raft;
 pub mod replica;
+pub mod sim;

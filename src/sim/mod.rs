@@ -1,0 +1,4 @@
+//! Seeded worlds over a cluster: one seed replays one world.
+
+pub mod history;
+pub mod linearizable;
