@@ -26,6 +26,13 @@ pub trait DiskRules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOr
         wanted.min(pending)
     }
 
+    /// Whether a member may start from a directory of generation `found` when `known` is the latest that
+    /// it started. An empty directory has generation 0; a copy from before the latest start has a lower
+    /// one. Whoever lost what it swore comes back only as a new member.
+    fn admits(known: u64, found: u64) -> bool {
+        found == known
+    }
+
     /// What a crash leaves of what was synced: all of it.
     fn keeps_synced<C: Clone>(synced: &Durable<C>) -> Durable<C> {
         synced.clone()
@@ -46,13 +53,36 @@ pub struct Disk<C> {
     snapshots: BTreeMap<EntryId, Bytes>,
     /// The snapshot that is arriving, and its bytes so far.
     staging: Option<(SnapshotMeta, Vec<u8>)>,
+    /// How often a member started from it.
+    generation: u64,
 }
 
 impl<C: Command> Disk<C> {
     /// A disk with this content.
     #[must_use]
     pub fn new(content: Durable<C>) -> Disk<C> {
-        Disk { synced: content, pending: VecDeque::new(), snapshots: BTreeMap::new(), staging: None }
+        Disk {
+            synced: content,
+            pending: VecDeque::new(),
+            snapshots: BTreeMap::new(),
+            staging: None,
+            generation: 0,
+        }
+    }
+
+    /// How often a member started from this disk; durable before it does anything else.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn begin_generation(&mut self) {
+        self.generation += 1;
+    }
+
+    /// A copy of what is synced.
+    pub(super) fn backed_up(&self) -> Disk<C> {
+        Disk { pending: VecDeque::new(), staging: None, ..self.clone() }
     }
 
     /// What survives any crash.

@@ -87,16 +87,42 @@ impl<P: Clone> Links<P> {
         self.queues.get(&link).into_iter().flatten()
     }
 
-    pub(super) fn take(&mut self, link: Link) -> Option<P> {
-        self.queues.get_mut(&link)?.pop_front()
+    /// How many messages are on a link.
+    #[must_use]
+    pub fn len(&self, link: Link) -> usize {
+        self.queues.get(&link).map_or(0, VecDeque::len)
     }
 
-    /// Sends the oldest message a second time, after all others. Returns whether there was one.
-    pub(super) fn duplicate(&mut self, link: Link) -> bool {
+    /// Whether nothing is on its way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queues.values().all(VecDeque::is_empty)
+    }
+
+    /// The links from one member that were ever used, and how much is on them.
+    pub fn from(&self, from: NodeId) -> impl Iterator<Item = (Link, usize)> + '_ {
+        let range = (from, NodeId(0))..=(from, NodeId(u64::MAX));
+        self.queues.range(range).map(|(link, queue)| (*link, queue.len()))
+    }
+
+    /// Takes the message that `position` others would arrive before.
+    pub(super) fn take(&mut self, link: Link, position: usize) -> Option<P> {
+        self.queues.get_mut(&link)?.remove(position)
+    }
+
+    /// Sends a message a second time, after all others. Returns whether there was one.
+    pub(super) fn duplicate(&mut self, link: Link, position: usize) -> bool {
         let Some(queue) = self.queues.get_mut(&link) else { return false };
-        let oldest = queue.front().cloned();
-        queue.extend(oldest);
-        !queue.is_empty()
+        let copy = queue.get(position).cloned();
+        let is_there = copy.is_some();
+        queue.extend(copy);
+        is_there
+    }
+
+    /// Forgets all links of a member that left.
+    pub(super) fn forget(&mut self, id: NodeId) {
+        self.queues.retain(|(from, to), _| *from != id && *to != id);
+        self.cut.retain(|(from, to)| *from != id && *to != id);
     }
 
     /// Lets every other message on the link overtake the oldest. Returns whether there was one.

@@ -1,5 +1,6 @@
 //! One member: a replica, its state machine and its disk, and the executor between them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -29,7 +30,16 @@ pub struct Member<M: StateMachine, P: Policies> {
     pub(super) disk_is_held: bool,
     /// Why it stopped by itself.
     pub(super) fault: Option<String>,
+    /// An earlier state of the disk that somebody kept.
+    pub(super) backup: Option<Box<Disk<M::Command>>>,
+    /// What the member finds in place of its disk when it starts again.
+    pub(super) found: Option<Box<Disk<M::Command>>>,
+    /// How fast its clock runs.
+    pub(super) clock_permille: u64,
 }
+
+/// The rate of a clock that is right.
+pub(super) const REAL_TIME_PERMILLE: u64 = 1000;
 
 impl<M: StateMachine, P: Policies> Member<M, P> {
     pub(super) fn new(disk: Disk<M::Command>) -> Member<M, P> {
@@ -40,6 +50,9 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
             deadlines_ms: [None; Timer::ALL.len()],
             disk_is_held: false,
             fault: None,
+            backup: None,
+            found: None,
+            clock_permille: REAL_TIME_PERMILLE,
         }
     }
 
@@ -65,6 +78,19 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
+    }
+
+    /// The timer that fires next, and when.
+    #[must_use]
+    pub fn next_deadline_ms(&self) -> Option<(u64, Timer)> {
+        let set = self.deadlines_ms.iter().zip(Timer::ALL);
+        set.filter_map(|(deadline, timer)| Some(((*deadline)?, timer))).min()
+    }
+
+    /// Whether the member's disk is gone: what it finds in its place when it starts is another.
+    #[must_use]
+    pub fn has_lost_disk(&self) -> bool {
+        self.found.is_some()
     }
 
     /// Carries out what concerns disk and state machine, in the order of [`Effects`]; reports of what
@@ -189,6 +215,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
     /// The replica of a member that starts again; the state machine is volatile, so it comes from the
     /// snapshot.
     pub(super) fn restart(&mut self, id: NodeId, options: &super::Options) -> Result<EffectsOf<M>, String> {
+        self.disk.begin_generation();
         let last = self.disk.synced().snapshot.last;
         self.machine = M::default();
         if last.index > Index::ZERO {

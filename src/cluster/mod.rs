@@ -27,14 +27,14 @@
 //! [`invariants`] are evaluated on what the step changed; the first violation is kept in
 //! [`Cluster::violation`].
 //!
-//! Under it: [`disk`] and [`links`] with the rules that a checker can replace, [`workload`] and [`exams`]
+//! Under it: `faults`, [`disk`] and [`links`] with the rules that a checker can replace, [`workload`] and [`exams`]
 //! for the frozen exams, [`scenario`] for the language of `dkv scenario`.
 //!
-//! Left out: random faults and histories (the simulation draws them on top of these steps), latency,
-//! and clocks that run at different rates.
+//! Left out: random faults, latency and histories, which [`sim`](crate::sim) draws on top of these steps.
 
 pub mod disk;
 pub mod exams;
+mod faults;
 pub mod invariants;
 pub mod links;
 mod member;
@@ -44,8 +44,8 @@ pub mod scenario;
 pub mod trace;
 pub mod workload;
 
+use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -212,6 +212,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         };
         for id in founding.voters {
             let mut member = Member::new(Disk::new(genesis.clone()));
+            member.disk.begin_generation();
             let (limits, snapshots) = (cluster.options.limits, cluster.options.snapshots);
             let (replica, effects) = replica::Replica::bootstrap(id, limits, snapshots, &genesis);
             member.replica = Some(replica);
@@ -291,6 +292,11 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     /// Takes the outcome of a request out of the cluster.
     pub fn take_outcome(&mut self, request: RequestId) -> Option<Outcome<M>> {
         self.outcomes.remove(&request)
+    }
+
+    /// Takes an outcome that nobody took yet, that of the earliest request first.
+    pub fn pop_outcome(&mut self) -> Option<(RequestId, Outcome<M>)> {
+        self.outcomes.pop_first()
     }
 
     /// Whether `id` is cut off from the majority: itself and those with whom it can exchange messages both
@@ -427,112 +433,5 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     /// Lets a member snapshot its state and purge its log.
     pub fn compact(&mut self, id: NodeId) {
         self.step(id, Event::Compact, Input::Compact);
-    }
-
-    // --- faults --------------------------------------------------------------------------------
-
-    /// Cuts `ids` off from all others, both ways; among themselves they stay connected. What is on the
-    /// links that are cut is lost.
-    pub fn partition(&mut self, ids: impl IntoIterator<Item = NodeId>) {
-        let inside: BTreeSet<NodeId> = ids.into_iter().collect();
-        let all: Vec<NodeId> = self.members.keys().copied().collect();
-        for from in &all {
-            for to in all.iter().filter(|to| inside.contains(from) != inside.contains(to)) {
-                self.links.cut((*from, *to));
-            }
-        }
-    }
-
-    /// Cuts one direction.
-    pub fn cut(&mut self, from: NodeId, to: NodeId) {
-        self.links.cut((from, to));
-    }
-
-    /// Restores one direction.
-    pub fn restore_link(&mut self, from: NodeId, to: NodeId) {
-        self.links.restore((from, to));
-    }
-
-    /// Restores all links and lets the protocol converge: messages are delivered and heartbeats fire,
-    /// time does not advance.
-    pub fn heal(&mut self) {
-        self.links.restore_all();
-        self.stabilize();
-    }
-
-    /// Stops a member at once. What it had not synced is lost.
-    pub fn crash(&mut self, id: NodeId) {
-        self.crash_keeping(id, 0);
-    }
-
-    /// Stops a member at once, the `keep` oldest of its unsynced writes surviving. Messages that are on
-    /// their way from and to it stay there: they may arrive after it started again, or be lost on a
-    /// member that is down.
-    pub fn crash_keeping(&mut self, id: NodeId, keep: usize) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if member.replica.is_none() {
-            return;
-        }
-        let promised = member.disk.synced().hard_state;
-        member.crash(keep);
-        self.note(id, &Event::Crash(keep));
-        if self.options.checks {
-            let members = &self.members;
-            let verdict = self
-                .ledger
-                .observe_crash(id, promised, |id| members.get(&id).map(|member| member.disk.synced()));
-            self.judge(verdict);
-        }
-    }
-
-    /// Starts a crashed member from its disk, as a follower.
-    pub fn restart(&mut self, id: NodeId) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if member.replica.is_some() {
-            return;
-        }
-        match member.restart(id, &self.options) {
-            Ok(effects) => {
-                let restored = member.replica.as_ref().expect("just started").node().hard_state();
-                if self.options.checks {
-                    let verdict = self.ledger.observe_restart(id, restored);
-                    self.judge(verdict);
-                }
-                self.started(id, effects);
-            }
-            Err(fault) => member.fault = Some(fault),
-        }
-    }
-
-    /// Lets a member's writes wait for [`sync`](Cluster::sync), or syncs them as they come again.
-    pub fn hold_disk(&mut self, id: NodeId, hold: bool) {
-        if let Some(member) = self.members.get_mut(&id) {
-            member.disk_is_held = hold;
-        }
-    }
-
-    /// Syncs up to `count` of a member's oldest unsynced writes.
-    pub fn sync(&mut self, id: NodeId, count: usize) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let count = member.disk.sync(count);
-        if count > 0 && member.replica.is_some() {
-            let count = u32::try_from(count).expect("the queue of writes is short");
-            self.step(id, Event::Sync(count), Input::Persisted(count));
-        }
-    }
-
-    /// Loses the oldest message on a link. Returns whether there was one.
-    pub fn drop_message(&mut self, from: NodeId, to: NodeId) -> bool {
-        self.links.take((from, to)).is_some()
-    }
-
-    /// Sends the oldest message on a link once more, after the others.
-    pub fn duplicate_message(&mut self, from: NodeId, to: NodeId) -> bool {
-        self.links.duplicate((from, to))
-    }
-
-    /// Lets the other messages on a link overtake the oldest.
-    pub fn delay_message(&mut self, from: NodeId, to: NodeId) -> bool {
-        self.links.delay((from, to))
     }
 }

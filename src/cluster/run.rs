@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::invariants::healed_replicas_converge;
+use super::member::REAL_TIME_PERMILLE;
 use super::trace::Event;
 use super::{Cluster, Outcome, Pending, Policies};
 use crate::codec::{Wire, from_bytes};
@@ -17,7 +18,12 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Delivers the oldest message on a link. Returns whether there was one.
     pub fn deliver_message(&mut self, from: NodeId, to: NodeId) -> bool {
-        let Some(packet) = self.links.take((from, to)) else { return false };
+        self.deliver_message_at(from, to, 0)
+    }
+
+    /// Delivers the message on a link that `position` others are ahead of. Returns whether there was one.
+    pub fn deliver_message_at(&mut self, from: NodeId, to: NodeId, position: usize) -> bool {
+        let Some(packet) = self.links.take((from, to), position) else { return false };
         if self.replica(to).is_some() {
             let event = match &packet {
                 ReplicaPacket::Raft { envelope, .. } => Event::Deliver(from, envelope.message.kind()),
@@ -231,7 +237,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
                 Timer::LeaderFresh | Timer::CheckQuorum | Timer::Transfer => election_ms,
                 Timer::Heartbeat => self.options.heartbeat_ms,
             };
-            member.deadlines_ms[timer as usize] = Some(self.time_ms + duration_ms);
+            let real_ms = duration_ms * REAL_TIME_PERMILLE / member.clock_permille;
+            member.deadlines_ms[timer as usize] = Some(self.time_ms + real_ms);
         }
         let (links, buffer, codec) = (&mut self.links, &mut self.buffer, self.options.codec);
         member.execute(id, &mut effects, reports, |packet| {

@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("codec", &["raft", "kv", "replica"]),
     ("replica", &["raft", "kv", "codec"]),
     ("cluster", &["raft", "kv", "codec", "replica"]),
-    ("cli", &["raft", "kv", "codec", "replica", "cluster"]),
+    ("sim", &["raft", "kv", "codec", "replica", "cluster"]),
+    ("cli", &["raft", "kv", "codec", "replica", "cluster", "sim"]),
 ];
 
 /// A file longer than this holds more than one thing.
