@@ -58,6 +58,18 @@ impl<C: Command> Ledger<C> {
         self.committed.get(usize::try_from(offset).ok()?)
     }
 
+    /// How many committed entries are not forgotten.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// Whether every committed entry is forgotten.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.committed.is_empty()
+    }
+
     /// The committed entries that are not forgotten, in order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry<C>> {
         self.committed.iter()

@@ -29,4 +29,21 @@ impl Random {
         // Fixed-point multiplication; the bias is below 2^-32 for the small bounds used here.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        assert!(low <= high, "{low} is not above {high}");
+        low + self.below(high - low + 1)
+    }
+
+    /// Whether something happens that happens `permille` times in a thousand.
+    pub fn chance(&mut self, permille: u64) -> bool {
+        // Nothing is drawn for what never happens, which is most of what could.
+        permille > 0 && self.below(1000) < permille
+    }
+
+    /// One of `all`, which is not empty.
+    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len() as u64) as usize]
+    }
 }

@@ -104,7 +104,7 @@ impl Trace {
 
 /// FNV-1a, 64 bits, a word at a time where it can: stable across runs and platforms, and in no way secure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Fnv(u64);
+pub(crate) struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Fnv {

@@ -143,6 +143,26 @@ pub enum MessageKind {
     ReadIndexResponse,
 }
 
+impl MessageKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [MessageKind; 14] = [
+        MessageKind::PreVote,
+        MessageKind::PreVoteResponse,
+        MessageKind::RequestVote,
+        MessageKind::RequestVoteResponse,
+        MessageKind::AppendEntries,
+        MessageKind::AppendAccepted,
+        MessageKind::AppendRefused,
+        MessageKind::Heartbeat,
+        MessageKind::HeartbeatResponse,
+        MessageKind::InstallSnapshot,
+        MessageKind::InstallSnapshotResponse,
+        MessageKind::TimeoutNow,
+        MessageKind::ReadIndex,
+        MessageKind::ReadIndexResponse,
+    ];
+}
+
 impl<C> Message<C> {
     /// Which kind of message this is.
     #[must_use]

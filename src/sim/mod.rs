@@ -1,4 +1,190 @@
 //! Seeded worlds over a cluster: one seed replays one world.
 
+pub mod action;
+mod agenda;
+mod client;
+pub mod coverage;
 pub mod history;
 pub mod linearizable;
+mod nemesis;
+mod oracle;
+pub mod plan;
+mod schedule;
+mod shapes;
+pub mod world;
+
+use alloc::vec::Vec;
+
+use self::action::Action;
+use self::coverage::Coverage;
+use self::plan::Plan;
+pub use self::schedule::CALM_MS_MAX;
+use self::schedule::{Phase, Schedule};
+use self::world::{Failure, StoreOf, Work, World};
+use crate::cluster::random::Random;
+use crate::cluster::{Policies, Shipped};
+use crate::kv;
+
+/// The longest storm of a round, in steps.
+const STORM_STEPS_MAX: u64 = 5_000;
+
+/// One world of one seed.
+pub struct Run<P: Policies = Shipped, K: kv::Rules = kv::Shipped>
+where
+    StoreOf<K>: Default,
+{
+    plan: Plan,
+    world: World<P, K>,
+    schedule: Schedule,
+    steps_wanted: u64,
+    /// After how many steps this storm ends.
+    storm_until: u64,
+    rounds: u64,
+    is_over: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How many things happened.
+    pub steps: u64,
+    /// Storms that were followed by a calm in which the world came to rest.
+    pub rounds: u64,
+    /// Virtual time.
+    pub time_ms: u64,
+    /// The longest time between the last fault of a round and rest.
+    pub longest_calm_ms: u64,
+    /// Entries that were committed.
+    pub committed: u64,
+    /// Terms that somebody led.
+    pub terms: u64,
+    /// What clients did.
+    pub work: Work,
+    /// What was counted.
+    pub coverage: Coverage,
+    /// The running hash of everything that happened: equal seeds, equal hashes.
+    pub trace_hash: u64,
+    /// The first promise that did not hold.
+    pub failure: Option<Failure>,
+}
+
+impl<P: Policies, K: kv::Rules> Run<P, K>
+where
+    StoreOf<K>: Default,
+{
+    /// The world of a seed: storms of `steps` steps together, each followed by a calm.
+    #[must_use]
+    pub fn new(seed: u64, steps: u64) -> Self {
+        Run::prepare(seed, steps, false)
+    }
+
+    /// The same world, keeping every action for [`take_actions`](Run::take_actions), and every step as a
+    /// line for [`take_trace`](Run::take_trace).
+    #[must_use]
+    pub fn recorded(seed: u64, steps: u64) -> Self {
+        Run::prepare(seed, steps, true)
+    }
+
+    fn prepare(seed: u64, steps: u64, is_recorded: bool) -> Self {
+        let mut random = Random::new(seed);
+        let mut plan = Plan::draw(&mut random);
+        plan.options.trace_lines = is_recorded;
+        let mut world = World::new(plan.members, plan.clients, plan.options.clone());
+        let mut schedule = Schedule::new(random, plan.members);
+        schedule.record = is_recorded.then(Vec::new);
+        schedule.begin(&mut world);
+        let storm_until = steps.min(STORM_STEPS_MAX);
+        Run { plan, world, schedule, steps_wanted: steps, storm_until, rounds: 0, is_over: false }
+    }
+
+    /// Goes on for at most `steps` steps. Returns whether there is more to come.
+    pub fn advance(&mut self, steps: u64) -> bool {
+        let until = self.world.steps() + steps;
+        while !self.is_over && self.world.steps() < until {
+            self.step();
+        }
+        !self.is_over
+    }
+
+    /// Runs to the end.
+    pub fn finish(&mut self) -> Report {
+        while self.advance(u64::MAX / 2) {}
+        self.report()
+    }
+
+    fn step(&mut self) {
+        let is_moving = self.schedule.step(&mut self.world);
+        if self.world.failure().is_some() {
+            self.is_over = true;
+            return;
+        }
+        match self.schedule.phase {
+            Phase::Storm => {
+                if !is_moving || self.world.steps() >= self.storm_until {
+                    self.schedule.begin_calm(&mut self.world);
+                }
+            }
+            Phase::Calm { .. } => {
+                if self.schedule.is_calm_over(&mut self.world) {
+                    self.end_round();
+                }
+            }
+        }
+    }
+
+    fn end_round(&mut self) {
+        self.world.close_round();
+        if self.world.failure().is_some() {
+            self.is_over = true;
+            return;
+        }
+        self.rounds += 1;
+        self.schedule.retire_outsiders(&mut self.world);
+        self.is_over = self.world.steps() >= self.steps_wanted || self.world.failure().is_some();
+        if !self.is_over {
+            let left = self.steps_wanted - self.world.steps();
+            self.storm_until = self.world.steps() + left.min(STORM_STEPS_MAX);
+            self.schedule.begin_storm(&mut self.world);
+        }
+    }
+
+    /// What the seed decided at the start.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The world as it is.
+    #[must_use]
+    pub fn world(&self) -> &World<P, K> {
+        &self.world
+    }
+
+    /// Every action so far, if the run is recorded.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// The lines of the steps since the last call, if the run is recorded.
+    pub fn take_trace(&mut self) -> Vec<alloc::string::String> {
+        self.world.take_trace()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let cluster = self.world.cluster();
+        Report {
+            steps: self.world.steps(),
+            rounds: self.rounds,
+            time_ms: cluster.time_ms(),
+            longest_calm_ms: self.schedule.longest_calm_ms,
+            committed: cluster.ledger().last().index.0,
+            terms: cluster.ledger().leaders().len() as u64,
+            work: self.world.work(),
+            coverage: self.world.coverage().clone(),
+            trace_hash: cluster.trace().hash(),
+            failure: self.world.failure().cloned(),
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The nemesis: partitions, crashes, disks, clocks, and operators who change members at bad times.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::action::Action;
+use super::agenda::Due;
+use super::coverage::{Fault, Shape};
+use super::history::{Call, Step};
+use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
+use super::schedule::{Phase, Schedule};
+use super::world::{StoreOf, World};
+use crate::cluster::links::Link;
+use crate::cluster::{Member, Policies};
+use crate::kv;
+use crate::raft::{Bytes, Configuration, MemberChange, NodeId, Payload};
+
+/// How far clocks are off, in thousandths.
+const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
+
+impl Schedule {
+    /// Something goes wrong, and the next time is set.
+    pub(super) fn trouble<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let pause_ms = self.random.between(1, 2 * self.troubles.interval_ms);
+        self.after(pause_ms, Due::Trouble);
+        let Some(trouble) = self.troubles.pick(&mut self.random) else { return };
+        let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
+        let any = *self.random.pick(&ids);
+        let leader = world.cluster().leader();
+        match trouble {
+            Trouble::Partition => {
+                let cut = self.split(&ids);
+                self.cut(world, Fault::Partition, cut);
+            }
+            Trouble::OneWayCut => {
+                let other = *self.random.pick(&ids);
+                if other != any {
+                    self.cut(world, Fault::OneWayCut, Vec::from([(any, other)]));
+                }
+            }
+            Trouble::IsolatedLeader => {
+                let Some(leader) = leader else { return };
+                let others = ids.iter().filter(|id| **id != leader);
+                let cut = others.flat_map(|id| [(*id, leader), (leader, *id)]).collect();
+                self.cut(world, Fault::IsolatedLeader, cut);
+            }
+            Trouble::Bridge => {
+                let others: Vec<NodeId> = ids.into_iter().filter(|id| *id != any).collect();
+                let cut = self.split(&others);
+                self.cut(world, Fault::Bridge, cut);
+            }
+            Trouble::Crash => self.crash(world, any),
+            Trouble::LeaderCrash => {
+                if let Some(leader) = leader {
+                    world.coverage.fault(Fault::LeaderCrash);
+                    self.crash(world, leader);
+                }
+            }
+            Trouble::PowerLoss => {
+                world.coverage.fault(Fault::PowerLoss);
+                ids.into_iter().for_each(|id| self.crash(world, id));
+            }
+            Trouble::Pause => {
+                world.coverage.fault(Fault::Pause);
+                let pause_ms = self.random.between(1, 5 * ELECTION_TIMEOUT_MS);
+                self.paused_until_ms.insert(any, self.now_ms + pause_ms);
+            }
+            Trouble::ClockRate => {
+                world.coverage.fault(Fault::ClockRate);
+                let permille = *self.random.pick(&CLOCK_RATES);
+                self.act(world, Action::SetClockRate { id: any, permille });
+            }
+            Trouble::DiskSwap => self.swap_disk(world, any),
+            Trouble::BackUp => {
+                self.act(world, Action::BackUp(any));
+            }
+            Trouble::Transfer => {
+                world.coverage.fault(Fault::Transfer);
+                self.act(world, Action::Transfer { at: leader.unwrap_or(any), to: any });
+            }
+            Trouble::Compact => {
+                world.coverage.fault(Fault::Compaction);
+                self.act(world, Action::Compact(any));
+            }
+            Trouble::AddLearner
+            | Trouble::Promote
+            | Trouble::Demote
+            | Trouble::Remove
+            | Trouble::RemoveLeader
+            | Trouble::ChangeSeveral => self.change_members(world, trouble, any),
+        }
+    }
+
+    // --- links ---------------------------------------------------------------------------------
+
+    /// Two groups, and every direction between them.
+    fn split(&mut self, ids: &[NodeId]) -> Vec<Link> {
+        let side: BTreeSet<NodeId> = ids.iter().copied().filter(|_| self.random.chance(500)).collect();
+        let mut cut = Vec::new();
+        for from in ids {
+            for to in ids.iter().filter(|to| side.contains(from) != side.contains(to)) {
+                cut.push((*from, *to));
+            }
+        }
+        cut
+    }
+
+    fn cut<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, fault: Fault, links: Vec<Link>)
+    where
+        StoreOf<K>: Default,
+    {
+        if links.is_empty() {
+            return;
+        }
+        world.coverage.fault(fault);
+        let length_ms = *self.random.pick(&[100, ELECTION_TIMEOUT_MS, 4 * ELECTION_TIMEOUT_MS]);
+        let length_ms = self.random.between(1, length_ms);
+        self.after(length_ms, Due::Restore(links.clone()));
+        self.act(world, Action::Cut(links));
+    }
+
+    // --- members that stop -----------------------------------------------------------------------
+
+    pub(super) fn crash<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        let Some(member) = world.cluster().members().get(&id).filter(|member| member.replica().is_some())
+        else {
+            return;
+        };
+        let pending = member.disk().pending() as u64;
+        let keep = self.random.between(0, pending);
+        world.coverage.fault(Fault::Crash);
+        if keep > 0 && keep < pending {
+            world.coverage.fault(Fault::TornCrash);
+        }
+        self.act(world, Action::Crash { id, keep: keep as u32 });
+        let down_ms = self.draw(self.weather.down_ms);
+        self.after(down_ms, Due::Restart(id));
+    }
+
+    /// A member loses its directory, if the others can do without it for good.
+    fn swap_disk<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        if !is_spared(world, &BTreeSet::from([id])) {
+            return;
+        }
+        let is_older = self.random.chance(500) && self.act(world, Action::RollBackDisk(id));
+        if is_older {
+            world.coverage.fault(Fault::OlderDisk);
+        } else if self.act(world, Action::LoseDisk(id)) {
+            world.coverage.fault(Fault::EmptyDisk);
+        } else {
+            return;
+        }
+        // It is tried, and refused; the operator replaces the member.
+        if self.act(world, Action::Restart(id)) && world.cluster().replica(id).is_none() {
+            world.coverage.shape(Shape::DirectoryRefused);
+        }
+        let after_ms = self.random.between(1, 3 * ELECTION_TIMEOUT_MS);
+        self.after(after_ms, Due::Repair);
+    }
+
+    /// Who stays away in a calm: nobody, or some that the others can do without.
+    pub(super) fn choose_absent<P: Policies, K: kv::Rules>(&mut self, world: &World<P, K>) -> BTreeSet<NodeId>
+    where
+        StoreOf<K>: Default,
+    {
+        let mut absent = BTreeSet::new();
+        if self.random.chance(500) {
+            return absent;
+        }
+        for id in world.cluster().members().keys() {
+            let more = absent.iter().copied().chain([*id]).collect();
+            if self.random.chance(500) && is_spared(world, &more) {
+                absent = more;
+            }
+        }
+        absent
+    }
+
+    // --- operators -----------------------------------------------------------------------------
+
+    fn change_members<P: Policies, K: kv::Rules>(
+        &mut self,
+        world: &mut World<P, K>,
+        trouble: Trouble,
+        any: NodeId,
+    ) where
+        StoreOf<K>: Default,
+    {
+        let leader = world.cluster().leader();
+        let at = leader.unwrap_or(any);
+        let Some(configuration) =
+            world.cluster().replica(at).map(|replica| replica.node().configuration().clone())
+        else {
+            return;
+        };
+        let changes = match trouble {
+            Trouble::AddLearner => Vec::from_iter(self.new_member(world, &configuration)),
+            Trouble::Promote => {
+                Vec::from_iter(configuration.learners.first().copied().map(MemberChange::Promote))
+            }
+            Trouble::Demote => Vec::from([MemberChange::AddLearner(any)]),
+            Trouble::Remove => Vec::from([MemberChange::Remove(any)]),
+            Trouble::RemoveLeader => Vec::from_iter(leader.map(MemberChange::Remove)),
+            _ => {
+                let mut changes = Vec::from_iter(self.new_member(world, &configuration));
+                changes.extend(configuration.learners.iter().copied().map(MemberChange::Promote));
+                let gone = *self.random.pick(&configuration.members().collect::<Vec<NodeId>>());
+                changes.retain(|change| *change != MemberChange::Promote(gone));
+                changes.push(MemberChange::Remove(gone));
+                changes
+            }
+        };
+        // An operator does not shrink a cluster below what survives the next fault, but for small ones.
+        if changes.is_empty() || (configuration.voters.len() <= 1 && trouble == Trouble::Remove) {
+            return;
+        }
+        world.coverage.fault(match trouble {
+            Trouble::AddLearner => Fault::LearnerAdded,
+            Trouble::Promote => Fault::Promotion,
+            Trouble::Demote => Fault::Demotion,
+            Trouble::Remove => Fault::Removal,
+            Trouble::RemoveLeader => Fault::LeaderRemoval,
+            _ => Fault::JointChange,
+        });
+        self.act(world, Action::ChangeMembers { at, changes });
+    }
+
+    /// A member that joins with an empty disk, if there is room.
+    fn new_member<P: Policies, K: kv::Rules>(
+        &mut self,
+        world: &mut World<P, K>,
+        configuration: &Configuration,
+    ) -> Option<MemberChange>
+    where
+        StoreOf<K>: Default,
+    {
+        // One that joined before and was never taken in is tried again.
+        let waiting = world.cluster().members().iter().find(|(id, member)| {
+            member.replica().is_some() && !configuration.contains(**id) && is_fresh(member)
+        });
+        let waiting = waiting.map(|(id, _)| *id);
+        if waiting.is_none() && world.cluster().members().len() as u64 >= MEMBERS_MAX + 1 {
+            return None;
+        }
+        let id = waiting.unwrap_or(NodeId(self.next_member));
+        if waiting.is_none() {
+            self.next_member += 1;
+            self.act(world, Action::Join(id));
+        }
+        Some(MemberChange::AddLearner(id))
+    }
+
+    /// Members that lost their disk are removed, and those that are out and down leave.
+    pub(super) fn repair<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let lost: Vec<NodeId> = lost_members(world).collect();
+        let leader = world.cluster().leader();
+        if let Some(leader) = leader.and_then(|id| world.cluster().replica(id)) {
+            let (at, configuration) = (leader.node().id(), leader.node().configuration());
+            let members: Vec<NodeId> = lost.into_iter().filter(|id| configuration.contains(*id)).collect();
+            let changes: Vec<MemberChange> = members.into_iter().map(MemberChange::Remove).collect();
+            if !changes.is_empty() {
+                self.act(world, Action::ChangeMembers { at, changes });
+            }
+        }
+        if self.phase != Phase::Storm || lost_members(world).next().is_some() {
+            self.after(ELECTION_TIMEOUT_MS, Due::Repair);
+        }
+    }
+
+    /// At rest, members that are in no configuration any more stop and leave.
+    pub(super) fn retire_outsiders<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let Some(leader) = world.cluster().leader().and_then(|id| world.cluster().replica(id)) else {
+            return;
+        };
+        let configuration = leader.node().configuration().clone();
+        let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
+        for id in ids.into_iter().filter(|id| !configuration.contains(*id)) {
+            if world.cluster().replica(id).is_some() {
+                self.act(world, Action::Crash { id, keep: 0 });
+            }
+            self.act(world, Action::Retire(id));
+            self.absent.remove(&id);
+        }
+    }
+
+    // --- operations ----------------------------------------------------------------------------
+
+    /// Something for a client to do.
+    pub(super) fn draw_call(&mut self) -> Call {
+        let key = |number: u64| Bytes::from([b'a' + number as u8].as_slice());
+        let keys = self.load.keys;
+        let (one, other) = (self.random.below(keys), self.random.below(keys));
+        if self.phase == Phase::Storm && self.random.chance(self.load.reads) {
+            let all = self.random.chance(300);
+            return Call::Read(if all { (0..keys).map(key).collect() } else { Vec::from([key(one)]) });
+        }
+        self.values += 1;
+        let value = |number: u64| Bytes::from(alloc::format!("v{number}").as_bytes());
+        let new = value(self.values);
+        // What a key held a moment ago, or that it does not exist.
+        let guess = self.values.saturating_sub(self.random.between(1, 4));
+        let guess = (guess > 0 && self.random.chance(700)).then(|| value(guess));
+        let write = |compares, then, otherwise| Call::Write { compares, then, otherwise };
+        if !self.random.chance(self.load.transactions) {
+            let step =
+                if self.random.chance(200) { Step::Delete(key(one)) } else { Step::Put(key(one), new) };
+            return write(Vec::new(), Vec::from([step]), Vec::new());
+        }
+        let put = Step::Put(key(one), new);
+        if one == other {
+            return write(Vec::from([(key(one), guess)]), Vec::from([put]), Vec::from([Step::Get(key(one))]));
+        }
+        self.values += 1;
+        let then = match self.random.below(3) {
+            0 => Vec::from([put, Step::Put(key(other), value(self.values))]),
+            1 => Vec::from([put, Step::Get(key(other))]),
+            _ => Vec::from([put, Step::Delete(key(other))]),
+        };
+        let compares = if self.random.chance(500) { Vec::from([(key(other), guess)]) } else { Vec::new() };
+        write(compares, then, Vec::from([Step::Get(key(one)), Step::Get(key(other))]))
+    }
+}
+
+/// Whether a member never took an entry.
+fn is_fresh<P: Policies, K: kv::Rules>(member: &Member<StoreOf<K>, P>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    member.machine().applied().index.0 == 0
+}
+
+fn lost_members<P: Policies, K: kv::Rules>(world: &World<P, K>) -> impl Iterator<Item = NodeId> + '_
+where
+    StoreOf<K>: Default,
+{
+    let members = world.cluster().members().iter();
+    members.filter(|(_, member)| member.has_lost_disk()).map(|(id, _)| *id)
+}
+
+/// Whether every configuration that anybody may still act under has its majorities without these members
+/// and those that lost their disk.
+fn is_spared<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let gone: BTreeSet<NodeId> = gone.iter().copied().chain(lost_members(world)).collect();
+    let holds = |voters: &BTreeSet<NodeId>| voters.difference(&gone).count() > voters.len() / 2;
+    let is_fine = |configuration: &Configuration| {
+        configuration.voters.is_empty()
+            || (holds(&configuration.voters) && configuration.outgoing.as_ref().is_none_or(holds))
+    };
+    let of_disks = world.cluster().members().values().flat_map(|member| {
+        let disk = member.disk().synced();
+        let in_log = disk.entries.iter().filter_map(|entry| match &entry.payload {
+            Payload::Configuration(configuration) => Some(&**configuration),
+            Payload::Noop | Payload::Command(_) => None,
+        });
+        in_log.chain([&*disk.snapshot.configuration])
+    });
+    let of_nodes = world.cluster().nodes().map(crate::raft::Node::configuration);
+    of_disks.chain(of_nodes).all(is_fine)
+}

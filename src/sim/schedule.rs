@@ -1,0 +1,539 @@
+//! What happens next in a world: messages, disks, timers and clients in virtual time, each with the delays
+//! and losses that the seed draws.
+//!
+//! The world is moved by [`Action`]s alone. The schedule looks at what a step left behind (messages on
+//! links, writes on a disk, clients with nothing to wait for) and puts what follows on the agenda; timers
+//! it finds in the members. A round has two phases: a storm, in which anything may fail, and a calm, in
+//! which nothing does and the world must come to rest within [`CALM_MS_MAX`].
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::action::{Action, ClientNumber};
+use super::agenda::{Agenda, Due};
+use super::client::Session;
+use super::coverage::Fault;
+use super::plan::{ELECTION_TIMEOUT_MS, Load, Span, Troubles, Weather};
+use super::world::{StoreOf, World};
+use crate::cluster::Policies;
+use crate::cluster::links::Link;
+use crate::cluster::random::Random;
+use crate::kv;
+use crate::raft::{NodeId, Timer};
+
+/// Within so much virtual time after the last fault a majority elects, commits and converges, and nothing
+/// waits any more: 30 election timeouts.
+pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
+
+/// Which part of a round it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Anything may fail.
+    Storm,
+    /// Nothing fails since then.
+    Calm { since_ms: u64, is_probed: bool },
+}
+
+/// Where an action is noted, if anybody wants to know.
+pub(super) type Record = Option<Vec<Action>>;
+
+/// The future of a world.
+pub(super) struct Schedule {
+    pub(super) random: Random,
+    pub(super) now_ms: u64,
+    pub(super) phase: Phase,
+    pub(super) weather: Weather,
+    pub(super) load: Load,
+    pub(super) troubles: Troubles,
+    pub(super) agenda: Agenda,
+    /// For every message on a link, in its order, the ticket under which the agenda knows it.
+    tickets: BTreeMap<Link, VecDeque<u64>>,
+    next_ticket: u64,
+    /// When the latest message of an orderly link arrives.
+    latest_ms: BTreeMap<Link, u64>,
+    /// Disks that are busy.
+    syncing: BTreeSet<NodeId>,
+    pub(super) paused_until_ms: BTreeMap<NodeId, u64>,
+    /// Members that stay down in this calm.
+    pub(super) absent: BTreeSet<NodeId>,
+    pub(super) next_member: u64,
+    /// The latest value that was written, by number.
+    pub(super) values: u64,
+    /// Whom each client asked last.
+    asked: BTreeMap<ClientNumber, NodeId>,
+    /// The longest calm so far.
+    pub(super) longest_calm_ms: u64,
+    pub(super) record: Record,
+}
+
+impl Schedule {
+    pub(super) fn new(mut random: Random, members: u64) -> Schedule {
+        Schedule {
+            now_ms: 0,
+            phase: Phase::Storm,
+            weather: Weather::draw(&mut random),
+            load: Load::draw(&mut random),
+            troubles: Troubles::draw(&mut random),
+            agenda: Agenda::default(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            latest_ms: BTreeMap::new(),
+            syncing: BTreeSet::new(),
+            paused_until_ms: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            next_member: members,
+            values: 0,
+            asked: BTreeMap::new(),
+            longest_calm_ms: 0,
+            record: None,
+            random,
+        }
+    }
+
+    pub(super) fn draw(&mut self, (low, high): Span) -> u64 {
+        self.random.between(low, high)
+    }
+
+    pub(super) fn after(&mut self, delay_ms: u64, due: Due) {
+        let tie = self.random.next_u64();
+        self.agenda.add(self.now_ms + delay_ms, tie, due);
+    }
+
+    // --- moving --------------------------------------------------------------------------------
+
+    /// Does the next thing. Returns whether something happened: nothing does when nothing is left to come,
+    /// or a promise did not hold.
+    pub(super) fn step<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>) -> bool
+    where
+        StoreOf<K>: Default,
+    {
+        let before = world.steps();
+        while world.failure().is_none() && world.steps() == before {
+            let timer = self.next_timer(world);
+            let Some(time_ms) =
+                [timer.map(|(at_ms, ..)| at_ms), self.agenda.next_ms()].into_iter().flatten().min()
+            else {
+                return false;
+            };
+            self.now_ms = self.now_ms.max(time_ms);
+            world.advance_to(self.now_ms);
+            match timer {
+                Some((at_ms, id, timer)) if at_ms <= time_ms => {
+                    self.act(world, Action::Timeout { id, timer });
+                }
+                _ => {
+                    if let Some(due) = self.agenda.pop() {
+                        self.come(world, due);
+                    }
+                }
+            }
+        }
+        world.steps() > before
+    }
+
+    /// The timer that fires next. A member that is paused notices its timers when it goes on.
+    fn next_timer<P: Policies, K: kv::Rules>(&self, world: &World<P, K>) -> Option<(u64, NodeId, Timer)>
+    where
+        StoreOf<K>: Default,
+    {
+        let timers = world.cluster().members().iter().filter_map(|(id, member)| {
+            let (deadline_ms, timer) = member.next_deadline_ms()?;
+            Some((deadline_ms.max(self.paused_until(*id)), *id, timer))
+        });
+        timers.min()
+    }
+
+    fn paused_until(&self, id: NodeId) -> u64 {
+        self.paused_until_ms.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Carries out an action and looks at what follows from it.
+    pub(super) fn act<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, action: Action) -> bool
+    where
+        StoreOf<K>: Default,
+    {
+        let acted = world.perform(&action);
+        if acted {
+            self.follow_up(world, &action);
+            if let Some(record) = &mut self.record {
+                record.push(action);
+            }
+        }
+        acted
+    }
+
+    fn follow_up<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, action: &Action)
+    where
+        StoreOf<K>: Default,
+    {
+        match action {
+            Action::Deliver { link, position } | Action::Drop { link, position } => {
+                self.tickets.get_mut(link).and_then(|tickets| tickets.remove(*position as usize));
+            }
+            Action::Cut(links) => links.iter().for_each(|link| {
+                self.tickets.remove(link);
+            }),
+            Action::Retire(id) => self.tickets.retain(|(from, to), _| from != id && to != id),
+            _ => {}
+        }
+        if let Some(id) = action.member() {
+            self.schedule_messages(world, id);
+            self.schedule_sync(world, id);
+        } else if let Action::Duplicate { link: (from, _), .. } = action {
+            self.schedule_messages(world, *from);
+        } else if let Action::GiveUp { .. } | Action::Replace { .. } = action {
+            // Giving up makes the members that were asked step; they send nothing.
+        }
+        for client in world.take_at_leisure() {
+            let think_ms = self.draw(self.load.think_ms);
+            self.after(think_ms, Due::Turn(client));
+        }
+    }
+
+    fn schedule_messages<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, from: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        for (link, count) in world.cluster.links().from(from) {
+            let tickets = self.tickets.entry(link).or_default();
+            while tickets.len() < count {
+                let ticket = self.next_ticket;
+                self.next_ticket += 1;
+                tickets.push_back(ticket);
+                let mut delay_ms = self.random.between(self.weather.latency_ms.0, self.weather.latency_ms.1);
+                if self.random.chance(self.weather.delay) {
+                    world.coverage.fault(Fault::Delay);
+                    delay_ms += self.random.between(self.weather.delay_ms.0, self.weather.delay_ms.1);
+                } else if self.weather.is_fifo {
+                    let latest_ms = self.latest_ms.entry(link).or_default();
+                    *latest_ms = (*latest_ms).max(self.now_ms + delay_ms);
+                    delay_ms = *latest_ms - self.now_ms;
+                }
+                let is_lost = self.random.chance(self.weather.loss);
+                // Within a millisecond an orderly link keeps its order too.
+                let tie = if self.weather.is_fifo { ticket } else { self.random.next_u64() };
+                self.agenda.add(self.now_ms + delay_ms, tie, Due::Message { link, ticket, is_lost });
+            }
+        }
+    }
+
+    fn schedule_sync<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        let Some(member) = world.cluster().members().get(&id) else { return };
+        if member.disk().pending() == 0 || member.replica().is_none() || !self.syncing.insert(id) {
+            return;
+        }
+        let mut delay_ms = self.draw(self.weather.sync_ms);
+        if self.random.chance(self.weather.stuck_sync) {
+            world.coverage.fault(Fault::StuckDisk);
+            delay_ms += self.random.between(ELECTION_TIMEOUT_MS, 10 * ELECTION_TIMEOUT_MS);
+        } else if self.random.chance(self.weather.slow_sync) {
+            world.coverage.fault(Fault::SlowDisk);
+            delay_ms += self.random.between(20, ELECTION_TIMEOUT_MS / 2);
+        }
+        self.after(delay_ms, Due::Sync(id));
+    }
+
+    // --- what comes due ----------------------------------------------------------------------------
+
+    fn come<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, due: Due)
+    where
+        StoreOf<K>: Default,
+    {
+        match due {
+            Due::Message { link, ticket, is_lost } => self.message(world, link, ticket, is_lost),
+            Due::Sync(id) => self.sync(world, id),
+            Due::Turn(client) => self.turn(world, client),
+            Due::Patience { client, operation } => self.lose_patience(world, client, operation),
+            Due::Restart(id) => self.restart(world, id),
+            Due::Restore(links) => {
+                world.coverage.fault(Fault::Heal);
+                self.act(world, Action::Restore(links));
+            }
+            Due::Trouble => self.trouble(world),
+            Due::Repair => self.repair(world),
+        }
+    }
+
+    fn message<P: Policies, K: kv::Rules>(
+        &mut self,
+        world: &mut World<P, K>,
+        link: Link,
+        ticket: u64,
+        is_lost: bool,
+    ) where
+        StoreOf<K>: Default,
+    {
+        let Some(position) = self.tickets.get(&link).and_then(|tickets| tickets.binary_search(&ticket).ok())
+        else {
+            return; // Cut off meanwhile.
+        };
+        let until_ms = self.paused_until(link.1);
+        if until_ms > self.now_ms {
+            return self.agenda.add(until_ms, ticket, Due::Message { link, ticket, is_lost });
+        }
+        let position = position as u32;
+        if is_lost {
+            world.coverage.fault(Fault::Loss);
+            self.act(world, Action::Drop { link, position });
+            return;
+        }
+        if self.random.chance(self.weather.duplication) {
+            world.coverage.fault(Fault::Duplication);
+            self.act(world, Action::Duplicate { link, position });
+        }
+        if position > 0 {
+            world.coverage.fault(Fault::Reordering);
+        }
+        self.act(world, Action::Deliver { link, position });
+    }
+
+    fn sync<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        let until_ms = self.paused_until(id);
+        if until_ms > self.now_ms {
+            return self.after(until_ms - self.now_ms, Due::Sync(id));
+        }
+        self.syncing.remove(&id);
+        let Some(member) = world.cluster().members().get(&id) else { return };
+        let pending = member.disk().pending() as u64;
+        if pending == 0 || member.replica().is_none() {
+            return; // It crashed meanwhile.
+        }
+        let is_partial = self.random.chance(self.weather.partial_sync);
+        let count = if is_partial { self.random.between(1, pending) } else { pending } as u32;
+        self.act(world, Action::Sync { id, count });
+    }
+
+    pub(super) fn restart<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        let is_down = world.cluster().members().get(&id).is_some_and(|member| member.replica().is_none());
+        if !is_down || self.absent.contains(&id) {
+            return;
+        }
+        world.coverage.fault(Fault::Restart);
+        self.syncing.remove(&id);
+        self.paused_until_ms.remove(&id);
+        self.act(world, Action::Restart(id));
+        if self.random.chance(self.weather.crash_at_start) {
+            world.coverage.fault(Fault::CrashDuringRestart);
+            self.crash(world, id);
+        }
+    }
+
+    // --- clients -------------------------------------------------------------------------------
+
+    /// A client that waits for nothing goes on: with the next operation, or with another attempt.
+    fn turn<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, number: ClientNumber)
+    where
+        StoreOf<K>: Default,
+    {
+        let client = world.client(number);
+        let action = match &client.current {
+            Some(current) if current.attempts.is_empty() && current.may_retry() => {
+                world.coverage.fault(Fault::ClientRetry);
+                let at = self.choose_member(world, number);
+                Action::Retry { client: number, at }
+            }
+            Some(_) => return,
+            None => {
+                let wants_session = client.session == Session::None;
+                match &mut self.phase {
+                    Phase::Calm { is_probed: true, .. } => return,
+                    // One more write shows that the cluster takes writes.
+                    Phase::Calm { is_probed, .. } => *is_probed = true,
+                    Phase::Storm => {}
+                }
+                let wants_session = wants_session && self.random.chance(self.load.sessions);
+                let at = self.choose_member(world, number);
+                if wants_session && self.phase == Phase::Storm {
+                    Action::OpenSession { client: number, at }
+                } else {
+                    Action::Call { client: number, at, call: self.draw_call() }
+                }
+            }
+        };
+        self.act(world, action);
+        if let Some(current) = &world.client(number).current {
+            let operation = current.number;
+            let patience_ms = self.draw(self.load.patience_ms);
+            self.after(patience_ms, Due::Patience { client: number, operation });
+        }
+    }
+
+    fn lose_patience<P: Policies, K: kv::Rules>(
+        &mut self,
+        world: &mut World<P, K>,
+        number: ClientNumber,
+        operation: u64,
+    ) where
+        StoreOf<K>: Default,
+    {
+        let waits = |world: &World<P, K>| {
+            let current = world.client(number).current.as_ref();
+            current.is_some_and(|current| current.number == operation && !current.attempts.is_empty())
+        };
+        if !waits(world) {
+            return;
+        }
+        if self.random.chance(self.load.ends) && self.phase == Phase::Storm {
+            world.coverage.fault(Fault::ClientEnd);
+            self.act(world, Action::Replace { client: number });
+            return;
+        }
+        if !self.random.chance(self.load.impatient) {
+            world.coverage.fault(Fault::ClientTimeout);
+            self.act(world, Action::GiveUp { client: number });
+        }
+        let may_retry = |world: &World<P, K>| {
+            let current = world.client(number).current.as_ref();
+            current.is_some_and(|current| current.number == operation && current.may_retry())
+        };
+        if may_retry(world) {
+            world.coverage.fault(Fault::ClientRetry);
+            let at = self.choose_member(world, number);
+            self.act(world, Action::Retry { client: number, at });
+        }
+        if waits(world) {
+            let patience_ms = self.draw(self.load.patience_ms);
+            self.after(patience_ms, Due::Patience { client: number, operation });
+        }
+    }
+
+    /// Whom a client asks: the leader, as far as anybody knows, or anyone, even one that is down.
+    fn choose_member<P: Policies, K: kv::Rules>(
+        &mut self,
+        world: &mut World<P, K>,
+        number: ClientNumber,
+    ) -> NodeId
+    where
+        StoreOf<K>: Default,
+    {
+        let prefers_leader = self.phase != Phase::Storm || self.random.chance(self.load.to_leader);
+        let leader = world.cluster().leader().filter(|_| prefers_leader);
+        let chosen = leader.unwrap_or_else(|| {
+            let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
+            *self.random.pick(&ids)
+        });
+        if self.asked.insert(number, chosen).is_some_and(|before| before != chosen) {
+            world.coverage.fault(Fault::ClientSwitch);
+        }
+        chosen
+    }
+
+    // --- phases --------------------------------------------------------------------------------
+
+    /// The first round begins.
+    pub(super) fn begin<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
+        for id in ids {
+            self.schedule_messages(world, id);
+            self.schedule_sync(world, id);
+        }
+        self.begin_storm(world);
+    }
+
+    /// Another storm, with other weather.
+    pub(super) fn begin_storm<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        self.phase = Phase::Storm;
+        self.weather = Weather::draw(&mut self.random);
+        self.load = Load::draw(&mut self.random);
+        self.troubles = Troubles::draw(&mut self.random);
+        let absent = core::mem::take(&mut self.absent);
+        for id in absent {
+            self.after(1, Due::Restart(id));
+        }
+        for number in 0..world.clients().len() {
+            let think_ms = self.draw(self.load.think_ms);
+            self.after(think_ms, Due::Turn(number as ClientNumber));
+        }
+        self.after(1, Due::Trouble);
+    }
+
+    /// All faults end: links carry, clocks are right, who is down starts, but for a minority that may stay
+    /// away. What is under way arrives.
+    pub(super) fn begin_calm<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        self.phase = Phase::Calm { since_ms: self.now_ms, is_probed: false };
+        self.weather = Weather::calm();
+        self.load.think_ms = (0, 10);
+        self.load.patience_ms = (ELECTION_TIMEOUT_MS, 2 * ELECTION_TIMEOUT_MS);
+        self.load.impatient = 0;
+        self.agenda.clear();
+        self.syncing.clear();
+        self.latest_ms.clear();
+        self.paused_until_ms.clear();
+        let cuts: Vec<Link> = world.cluster().links().cuts().collect();
+        if !cuts.is_empty() {
+            self.act(world, Action::Restore(cuts));
+        }
+        self.absent = self.choose_absent(world);
+        let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
+        for id in &ids {
+            self.act(world, Action::SetClockRate { id: *id, permille: 1000 });
+            if self.absent.contains(id) && world.cluster().replica(*id).is_some() {
+                self.crash(world, *id);
+            }
+            self.restart(world, *id);
+        }
+        // Everything that was under way is due soon; the tickets are handed out anew.
+        self.tickets.clear();
+        for id in ids {
+            self.schedule_messages(world, id);
+            self.schedule_sync(world, id);
+        }
+        for number in 0..world.clients().len() {
+            let number = number as ClientNumber;
+            self.after(1, Due::Turn(number));
+            if let Some(current) = &world.client(number).current {
+                let operation = current.number;
+                self.after(ELECTION_TIMEOUT_MS, Due::Patience { client: number, operation });
+            }
+        }
+        self.after(ELECTION_TIMEOUT_MS, Due::Repair);
+    }
+
+    /// Whether the calm is over: the world is at rest, or it should have been.
+    pub(super) fn is_calm_over<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>) -> bool
+    where
+        StoreOf<K>: Default,
+    {
+        let Phase::Calm { since_ms, is_probed } = self.phase else { return false };
+        if world.failure().is_some() {
+            return true;
+        }
+        let calm_ms = self.now_ms - since_ms;
+        let is_late = calm_ms > CALM_MS_MAX;
+        // The links are looked at first, because most of the time something is on them.
+        if !is_late && (!is_probed || !world.cluster().links().is_empty()) {
+            return false;
+        }
+        match world.unrest() {
+            None if is_probed => {
+                self.longest_calm_ms = self.longest_calm_ms.max(calm_ms);
+                true
+            }
+            reason if is_late => {
+                let reason = reason.unwrap_or_else(|| "no client found anything to do".into());
+                world.fail("liveness", format!("{CALM_MS_MAX}ms after all faults ended: {reason}"));
+                true
+            }
+            _ => false,
+        }
+    }
+}

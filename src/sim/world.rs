@@ -1,0 +1,585 @@
+//! A cluster with its clients and everything that judges it. It carries out [`Action`]s one by one and
+//! checks after each; it draws nothing and knows no time.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::action::{Action, ClientNumber};
+use super::client::{self, Client, Current, Session, What};
+use super::coverage::{Coverage, Shape};
+use super::history::{Call, Operation};
+use super::oracle::Oracle;
+use super::shapes::Before;
+use crate::cluster::{Cluster, Options, Outcome, Policies};
+use crate::codec::to_bytes;
+use crate::kv::{self, BTreeEngine, Command, Op, Store};
+use crate::raft::invariants::{Verdict, Violation};
+use crate::raft::{Bytes, EntryId, NodeId, RequestId};
+use crate::replica::Failure as RequestFailure;
+
+/// The store of a member, under the rules `K`.
+pub type StoreOf<K> = Store<BTreeEngine, K>;
+
+/// How many steps lie between two looks at the size of everything.
+const STEPS_PER_MEASUREMENT: u64 = 256;
+/// Messages on all links together.
+const MESSAGES_MAX: usize = 20_000;
+/// Writes that a disk has not synced.
+const WRITES_MAX: usize = 2_000;
+/// Requests that wait at one replica.
+const WAITING_MAX: usize = 2_000;
+/// Entries in one log, and in the ledger.
+const ENTRIES_MAX: usize = 100_000;
+/// Requests of operators that nobody answered; the earliest is given up beyond that.
+const OPERATOR_REQUESTS_MAX: usize = 4;
+
+/// A promise that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The name of an invariant, or of what else must hold: `liveness`, `no_fault`, `bounded`,
+    /// `no_panic`.
+    pub name: &'static str,
+    /// Where and how.
+    pub detail: String,
+    /// After how many steps.
+    pub step: u64,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} violated at step {}: {}", self.name, self.step, self.detail)
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// An attempt at an operation that may still be answered.
+#[derive(Clone, Debug)]
+struct Attempt {
+    client: ClientNumber,
+    /// Tells whether the client still waits for it.
+    operation: u64,
+    /// The bytes that were submitted, and the number under which they are done once; nothing for a read.
+    command: Option<(Bytes, Option<kv::SessionTag>)>,
+    /// Whether the member that was asked led when it was asked.
+    at_leader: bool,
+}
+
+/// How much a world did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Operations that clients began.
+    pub operations: u64,
+    /// Operations whose outcome their clients learned.
+    pub answered: u64,
+    /// Reads among those.
+    pub reads: u64,
+}
+
+/// A cluster, its clients, and the judges.
+pub struct World<P: Policies, K: kv::Rules>
+where
+    StoreOf<K>: Default,
+{
+    pub(super) cluster: Cluster<StoreOf<K>, P>,
+    oracle: Oracle,
+    clients: Vec<Client>,
+    attempts: BTreeMap<RequestId, Attempt>,
+    operator_requests: VecDeque<(RequestId, NodeId)>,
+    /// Clients that have nothing to wait for: their operation ended, or its only attempt failed.
+    at_leisure: Vec<ClientNumber>,
+    history: Vec<Operation>,
+    /// Numbers calls and returns.
+    ticks: u64,
+    /// Numbers operations, those of earlier rounds too.
+    operations: u64,
+    /// Where each member's store was last compared.
+    compared: BTreeMap<NodeId, EntryId>,
+    pub(super) coverage: Coverage,
+    work: Work,
+    steps: u64,
+    failure: Option<Failure>,
+}
+
+impl<P: Policies, K: kv::Rules> World<P, K>
+where
+    StoreOf<K>: Default,
+{
+    /// A cluster of so many founding members with so many clients.
+    #[must_use]
+    pub fn new(members: u64, clients: ClientNumber, options: Options) -> Self {
+        World {
+            cluster: Cluster::with_options(members, options),
+            oracle: Oracle::new(),
+            clients: (0..clients).map(|_| Client::new()).collect(),
+            attempts: BTreeMap::new(),
+            operator_requests: VecDeque::new(),
+            at_leisure: Vec::new(),
+            history: Vec::new(),
+            ticks: 0,
+            operations: 0,
+            compared: BTreeMap::new(),
+            coverage: Coverage::default(),
+            work: Work::default(),
+            steps: 0,
+            failure: None,
+        }
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster<StoreOf<K>, P> {
+        &self.cluster
+    }
+
+    /// Virtual time passes; nothing happens by it.
+    pub(super) fn advance_to(&mut self, time_ms: u64) {
+        self.cluster.advance_to(time_ms);
+    }
+
+    /// The lines of the steps since the last call, if the options ask for them.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.cluster.take_trace()
+    }
+
+    /// The first promise that did not hold, after which nothing happens any more.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// How many actions did something.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// What the clients did.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// The clients that became free to act since the last call; one may be named twice.
+    pub(super) fn take_at_leisure(&mut self) -> Vec<ClientNumber> {
+        core::mem::take(&mut self.at_leisure)
+    }
+
+    pub(super) fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    pub(super) fn client(&self, number: ClientNumber) -> &Client {
+        &self.clients[usize::from(number)]
+    }
+
+    // --- acting --------------------------------------------------------------------------------
+
+    /// Carries out an action and checks what it changed. Returns whether there was anything to do.
+    pub fn perform(&mut self, action: &Action) -> bool {
+        if self.failure.is_some() {
+            return false;
+        }
+        let member = action.member();
+        let before = member.and_then(|id| Before::of(&self.cluster, id, action));
+        if !self.carry_out(action) {
+            return false;
+        }
+        self.steps += 1;
+        if let Err(violation) = self.check(member, before) {
+            self.fail(violation.invariant.name(), violation.detail);
+        }
+        true
+    }
+
+    /// Keeps the first failure.
+    pub(super) fn fail(&mut self, name: &'static str, detail: String) {
+        let step = self.steps;
+        self.failure.get_or_insert(Failure { name, detail, step });
+    }
+
+    fn carry_out(&mut self, action: &Action) -> bool {
+        let cluster = &mut self.cluster;
+        match action {
+            Action::Deliver { link: (from, to), position } => {
+                self.coverage.note_delivery(cluster, (*from, *to), *position as usize);
+                return cluster.deliver_message_at(*from, *to, *position as usize);
+            }
+            Action::Drop { link: (from, to), position } => {
+                return cluster.drop_message_at(*from, *to, *position as usize);
+            }
+            Action::Duplicate { link: (from, to), position } => {
+                return cluster.duplicate_message_at(*from, *to, *position as usize);
+            }
+            Action::Sync { id, count } => {
+                let pending = cluster.members().get(id).map_or(0, |member| member.disk().pending());
+                cluster.sync(*id, *count as usize);
+                return pending > 0;
+            }
+            Action::Timeout { id, timer } => {
+                let is_set =
+                    cluster.replica(*id).is_some_and(|replica| replica.node().timers().contains(*timer));
+                cluster.timeout(*id, *timer);
+                return is_set;
+            }
+            Action::OpenSession { client, at } => return self.open_session(*client, *at),
+            Action::Call { client, at, call } => return self.call(*client, *at, call),
+            Action::Retry { client, at } => return self.retry(*client, *at),
+            Action::GiveUp { client } => return self.give_up(*client),
+            Action::Replace { client } => return self.replace(*client),
+            Action::Cut(links) => links.iter().for_each(|(from, to)| cluster.cut(*from, *to)),
+            Action::Restore(links) => links.iter().for_each(|(from, to)| cluster.restore_link(*from, *to)),
+            Action::Crash { id, keep } => {
+                let is_up = cluster.replica(*id).is_some();
+                cluster.crash_keeping(*id, *keep as usize);
+                self.compared.remove(id);
+                return is_up;
+            }
+            Action::Restart(id) => {
+                let is_down = cluster.members().get(id).is_some_and(|member| member.replica().is_none());
+                cluster.restart(*id);
+                return is_down;
+            }
+            Action::BackUp(id) => cluster.back_up(*id),
+            Action::LoseDisk(id) => return cluster.lose_disk(*id),
+            Action::RollBackDisk(id) => return cluster.roll_back_disk(*id),
+            Action::SetClockRate { id, permille } => cluster.set_clock_rate(*id, *permille),
+            Action::Compact(id) => {
+                let is_up = cluster.replica(*id).is_some();
+                cluster.compact(*id);
+                return is_up;
+            }
+            Action::Join(id) => {
+                let is_new = !cluster.members().contains_key(id);
+                cluster.join(*id);
+                return is_new;
+            }
+            Action::ChangeMembers { at, changes } => {
+                let request = cluster.submit_change(*at, changes.clone());
+                self.note_operator_request(request, *at);
+            }
+            Action::Transfer { at, to } => {
+                let request = cluster.submit_transfer(*at, *to);
+                self.note_operator_request(request, *at);
+            }
+            Action::Retire(id) => return cluster.retire(*id),
+        }
+        true
+    }
+
+    fn note_operator_request(&mut self, request: RequestId, at: NodeId) {
+        self.operator_requests.push_back((request, at));
+        if self.operator_requests.len() > OPERATOR_REQUESTS_MAX
+            && let Some((request, at)) = self.operator_requests.pop_front()
+        {
+            self.cluster.cancel(at, request);
+        }
+    }
+
+    // --- clients -------------------------------------------------------------------------------
+
+    fn tick(&mut self) -> u64 {
+        self.ticks += 1;
+        self.ticks
+    }
+
+    fn open_session(&mut self, number: ClientNumber, at: NodeId) -> bool {
+        let Some(client) = self.clients.get_mut(usize::from(number)) else { return false };
+        if client.current.is_some() || client.session != Session::None {
+            return false;
+        }
+        client.session = Session::Opening;
+        let command = Bytes::from(to_bytes(&Command::new(Op::OpenSession)));
+        // A second session does no harm, but an operation of unknown outcome is not repeated.
+        let what = What::Write { command, tag: None };
+        self.begin(number, at, None, what);
+        true
+    }
+
+    fn call(&mut self, number: ClientNumber, at: NodeId, call: &Call) -> bool {
+        let Some(client) = self.clients.get_mut(usize::from(number)) else { return false };
+        if client.current.is_some() {
+            return false;
+        }
+        let what = match call {
+            Call::Read(keys) => What::Read(keys.clone()),
+            Call::Write { compares, then, otherwise } => {
+                let op = client::operation(compares, then, otherwise);
+                let tag = match client.session {
+                    Session::Open(client_id) => {
+                        client.sequence += 1;
+                        Some(kv::SessionTag { client: client_id, sequence: client.sequence })
+                    }
+                    Session::None | Session::Opening => None,
+                };
+                What::Write { command: Bytes::from(to_bytes(&Command { session: tag, op })), tag }
+            }
+        };
+        let invoked = self.tick();
+        self.history.push(Operation { call: call.clone(), invoked, returned: None });
+        self.work.operations += 1;
+        self.begin(number, at, Some(self.history.len() - 1), what);
+        true
+    }
+
+    fn begin(&mut self, number: ClientNumber, at: NodeId, place: Option<usize>, what: What) {
+        self.operations += 1;
+        let current =
+            Current { number: self.operations, place, what, attempts: Vec::new(), is_unsure: false };
+        self.clients[usize::from(number)].current = Some(current);
+        self.attempt(number, at);
+    }
+
+    fn attempt(&mut self, number: ClientNumber, at: NodeId) {
+        let Some(current) = &mut self.clients[usize::from(number)].current else { return };
+        let at_leader = self.cluster.replica(at).is_some_and(|replica| replica.node().is_leader());
+        let (request, command) = match &current.what {
+            What::Read(keys) => (self.cluster.submit_read(at, client::range(keys)), None),
+            What::Write { command, tag } => {
+                self.oracle.submitted(command, tag.is_some());
+                (self.cluster.submit(at, command.clone()), Some((command.clone(), *tag)))
+            }
+        };
+        current.attempts.push((request, at));
+        let attempt = Attempt { client: number, operation: current.number, command, at_leader };
+        self.attempts.insert(request, attempt);
+    }
+
+    fn retry(&mut self, number: ClientNumber, at: NodeId) -> bool {
+        let Some(client) = self.clients.get(usize::from(number)) else { return false };
+        let may_retry = client.current.as_ref().is_some_and(Current::may_retry);
+        if may_retry {
+            self.attempt(number, at);
+        }
+        may_retry
+    }
+
+    fn give_up(&mut self, number: ClientNumber) -> bool {
+        let Some(client) = self.clients.get(usize::from(number)) else { return false };
+        let attempts = client.current.as_ref().map_or(Vec::new(), |current| current.attempts.clone());
+        for (request, at) in &attempts {
+            self.cluster.cancel(*at, *request);
+        }
+        !attempts.is_empty()
+    }
+
+    fn replace(&mut self, number: ClientNumber) -> bool {
+        let was_given_up = self.give_up(number);
+        let Some(client) = self.clients.get_mut(usize::from(number)) else { return false };
+        *client = Client::new();
+        self.at_leisure.push(number);
+        was_given_up
+    }
+
+    // --- checking ------------------------------------------------------------------------------
+
+    fn check(&mut self, member: Option<NodeId>, before: Option<Before>) -> Verdict {
+        if let Some(violation) = self.cluster.violation() {
+            return Err(violation.clone());
+        }
+        for _ in 0..self.oracle.follow(self.cluster.ledger())? {
+            self.coverage.shape(Shape::RetryAnswered);
+        }
+        if let Some(id) = member {
+            self.check_member(id)?;
+            if let Some(before) = before {
+                before.compare(&self.cluster, id, &mut self.coverage);
+            }
+        }
+        while let Some((request, outcome)) = self.cluster.pop_outcome() {
+            self.take_outcome(request, outcome)?;
+        }
+        if self.steps.is_multiple_of(STEPS_PER_MEASUREMENT)
+            && let Some(detail) = self.outgrown()
+        {
+            self.fail("bounded", detail);
+        }
+        Ok(())
+    }
+
+    fn check_member(&mut self, id: NodeId) -> Verdict {
+        let Some(member) = self.cluster.members().get(&id) else { return Ok(()) };
+        if let Some(fault) = member.fault()
+            && !member.has_lost_disk()
+        {
+            let detail = format!("{id} stopped: {fault}");
+            self.fail("no_fault", detail);
+            return Ok(());
+        }
+        let applied = member.machine().applied();
+        if member.replica().is_some() && self.compared.get(&id) != Some(&applied) {
+            self.oracle.check_store(member.machine())?;
+            self.compared.insert(id, applied);
+        }
+        Ok(())
+    }
+
+    fn take_outcome(&mut self, request: RequestId, outcome: Outcome<StoreOf<K>>) -> Verdict {
+        let Some(attempt) = self.attempts.remove(&request) else {
+            self.operator_requests.retain(|(asked, _)| *asked != request);
+            if outcome == Outcome::Transferred {
+                self.coverage.shape(Shape::TransferCompleted);
+            }
+            return Ok(());
+        };
+        match (&attempt.command, &outcome) {
+            (Some((command, tag)), Outcome::Applied { id, response }) => {
+                self.oracle.answered(command, *id, response)?;
+                if let Some(tag) = tag
+                    && !matches!(response.outcome, kv::Outcome::Refused(_))
+                {
+                    self.oracle.took_effect(*tag, response.revision)?;
+                }
+            }
+            (Some((command, _)), Outcome::Failed(RequestFailure::Refused(_) | RequestFailure::Lost)) => {
+                self.oracle.denied(command)?;
+                if outcome == Outcome::Failed(RequestFailure::Lost) {
+                    self.coverage.shape(Shape::WriteLost);
+                }
+            }
+            (None, Outcome::Failed(RequestFailure::Refused(_))) if attempt.at_leader => {
+                self.coverage.shape(Shape::StaleReadRefused);
+            }
+            _ => {}
+        }
+        let client = &self.clients[usize::from(attempt.client)];
+        if client.current.as_ref().is_some_and(|current| current.number == attempt.operation) {
+            self.inform(attempt.client, request, outcome);
+        }
+        Ok(())
+    }
+
+    /// Tells a client that still waits for it.
+    fn inform(&mut self, number: ClientNumber, request: RequestId, outcome: Outcome<StoreOf<K>>) {
+        let returned = self.tick();
+        self.at_leisure.push(number);
+        let client = &mut self.clients[usize::from(number)];
+        let Some(mut current) = client.current.take() else { return };
+        current.attempts.retain(|(asked, _)| *asked != request);
+        let answer = match (outcome, &current.what) {
+            (Outcome::Applied { response, .. }, What::Write { .. }) => {
+                match response.outcome {
+                    kv::Outcome::SessionOpened { client: id } => {
+                        client.session = Session::Open(id);
+                        client.sequence = 0;
+                    }
+                    // Whether an earlier attempt took effect is unknown.
+                    kv::Outcome::Refused(_) => client.session = Session::None,
+                    _ => {}
+                }
+                let call = current.place.map(|place| &self.history[place].call);
+                call.and_then(|call| client::write_return(call, &response))
+            }
+            (Outcome::Read(Ok(range)), What::Read(keys)) => Some(client::read_return(keys, &range)),
+            (Outcome::Failed(failure), _) => {
+                current.is_unsure |= failure == RequestFailure::Unknown;
+                let is_over = !current.may_retry() && current.attempts.is_empty();
+                if !is_over {
+                    client.current = Some(current);
+                } else if current.place.is_none() {
+                    client.session = Session::None;
+                }
+                return;
+            }
+            _ => None,
+        };
+        if let (Some(place), Some(answer)) = (current.place, answer) {
+            self.work.answered += 1;
+            self.work.reads += u64::from(answer.revision.is_none());
+            self.history[place].returned = Some((returned, answer));
+        }
+    }
+
+    /// What has outgrown its bound. None of them is a limit of the protocol: they are what a healthy
+    /// cluster of this size stays far below.
+    fn outgrown(&self) -> Option<String> {
+        let messages: usize = self.cluster.links().loaded().iter().map(|(_, count)| count).sum();
+        let measured = |what: &str, found: usize, most: usize| {
+            (found > most).then(|| format!("{found} {what}, more than {most}"))
+        };
+        let of_members = self.cluster.members().iter().find_map(|(id, member)| {
+            let (waiting, entries) = member.replica().map_or((0, 0), |replica| {
+                (replica.waiting_requests(), replica.node().log().entries().count())
+            });
+            measured(&format!("unsynced writes at {id}"), member.disk().pending(), WRITES_MAX)
+                .or_else(|| measured(&format!("requests waiting at {id}"), waiting, WAITING_MAX))
+                .or_else(|| measured(&format!("entries in the log of {id}"), entries, ENTRIES_MAX))
+        });
+        of_members
+            .or_else(|| measured("messages under way", messages, MESSAGES_MAX))
+            .or_else(|| measured("entries in the ledger", self.cluster.ledger().len(), ENTRIES_MAX))
+    }
+
+    // --- the end of a round ------------------------------------------------------------------------
+
+    /// Why the world is not at rest, if it is not: a leader that has committed in its term, all members
+    /// that are up equal, every client answered, nothing on its way and nobody waiting.
+    pub(super) fn unrest(&self) -> Option<String> {
+        let leader = self.cluster.leader().and_then(|id| self.cluster.replica(id));
+        let Some(leader) = leader.map(|replica| replica.node()) else { return Some("nobody leads".into()) };
+        if let Some(number) = self.clients.iter().position(|client| client.current.is_some()) {
+            return Some(format!("client {number} waits"));
+        }
+        if let Some((link, count)) = self.cluster.links().loaded().first() {
+            return Some(format!("{count} messages on {link:?}"));
+        }
+        for (id, member) in self.cluster.members() {
+            let Some(replica) = member.replica().filter(|_| leader.configuration().contains(*id)) else {
+                continue;
+            };
+            if member.disk().pending() > 0 {
+                return Some(format!("{} unsynced writes at {id}", member.disk().pending()));
+            }
+            if replica.waiting_requests() > 0 {
+                return Some(format!("{} requests wait at {id}", replica.waiting_requests()));
+            }
+        }
+        self.cluster.check_convergence().err().map(|violation: Violation| violation.to_string())
+    }
+
+    /// Ends a round at rest: what its clients saw must be linearizable.
+    pub(super) fn close_round(&mut self) {
+        self.history.clear();
+        self.oracle.close_round();
+    }
+}
+
+impl Action {
+    /// The member that the action makes step, if it is one.
+    pub(super) fn member(&self) -> Option<NodeId> {
+        match self {
+            Action::Deliver { link: (_, to), .. } => Some(*to),
+            Action::Sync { id, .. }
+            | Action::Timeout { id, .. }
+            | Action::Crash { id, .. }
+            | Action::Restart(id)
+            | Action::Compact(id)
+            | Action::Join(id)
+            | Action::LoseDisk(id)
+            | Action::RollBackDisk(id) => Some(*id),
+            Action::OpenSession { at, .. }
+            | Action::Call { at, .. }
+            | Action::Retry { at, .. }
+            | Action::ChangeMembers { at, .. }
+            | Action::Transfer { at, .. } => Some(*at),
+            Action::Drop { .. }
+            | Action::Duplicate { .. }
+            | Action::GiveUp { .. }
+            | Action::Replace { .. }
+            | Action::Cut(_)
+            | Action::Restore(_)
+            | Action::BackUp(_)
+            | Action::SetClockRate { .. }
+            | Action::Retire(_) => None,
+        }
+    }
+}
