@@ -25,6 +25,8 @@ pub(super) enum Due {
     Restore(Vec<Link>),
     /// The nemesis acts.
     Trouble,
+    /// The nemesis acts against the leader, which has something to replicate.
+    Ambush,
     /// The operator looks after members that lost their disk.
     Repair,
 }

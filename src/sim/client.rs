@@ -27,6 +27,8 @@ pub(super) struct Client {
     /// The latest number in its session.
     pub(super) sequence: u64,
     pub(super) current: Option<Current>,
+    /// Attempts at earlier operations that were answered through another attempt.
+    pub(super) surplus: Vec<(RequestId, NodeId)>,
 }
 
 /// An operation without an answer.
@@ -65,7 +67,7 @@ impl Current {
 
 impl Client {
     pub(super) fn new() -> Client {
-        Client { session: Session::None, sequence: 0, current: None }
+        Client { session: Session::None, sequence: 0, current: None, surplus: Vec::new() }
     }
 }
 

@@ -94,6 +94,24 @@ impl Schedule {
         }
     }
 
+    /// The leader has something to replicate, and does not get far with it.
+    pub(super) fn ambush<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let Some(leader) = world.cluster().leader() else { return };
+        if self.random.chance(400) {
+            world.coverage.fault(Fault::LeaderCrash);
+            return self.crash(world, leader);
+        }
+        let others: Vec<NodeId> =
+            world.cluster().members().keys().copied().filter(|id| *id != leader).collect();
+        let reached = self.random.between(0, 1) as usize;
+        let unreached = others.iter().filter(|_| self.random.chance(900)).skip(reached);
+        let cut = unreached.flat_map(|id| [(*id, leader), (leader, *id)]).collect();
+        self.cut(world, Fault::IsolatedLeader, cut);
+    }
+
     // --- links ---------------------------------------------------------------------------------
 
     /// Two groups, and every direction between them.
@@ -148,7 +166,8 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        if !is_spared(world, &BTreeSet::from([id])) {
+        let is_lost = world.cluster().members().get(&id).is_some_and(Member::has_lost_disk);
+        if is_lost || !is_spared(world, &BTreeSet::from([id])) {
             return;
         }
         let is_older = self.random.chance(500) && self.act(world, Action::RollBackDisk(id));
@@ -213,14 +232,18 @@ impl Schedule {
             _ => {
                 let mut changes = Vec::from_iter(self.new_member(world, &configuration));
                 changes.extend(configuration.learners.iter().copied().map(MemberChange::Promote));
-                let gone = *self.random.pick(&configuration.members().collect::<Vec<NodeId>>());
+                let members: Vec<NodeId> = configuration.members().collect();
+                if members.is_empty() {
+                    return; // It was never told of one.
+                }
+                let gone = *self.random.pick(&members);
                 changes.retain(|change| *change != MemberChange::Promote(gone));
                 changes.push(MemberChange::Remove(gone));
                 changes
             }
         };
-        // An operator does not shrink a cluster below what survives the next fault, but for small ones.
-        if changes.is_empty() || (configuration.voters.len() <= 1 && trouble == Trouble::Remove) {
+        // Even a careless operator leaves a majority that has its disks.
+        if changes.is_empty() || !is_livable(world, &configuration, &changes) {
             return;
         }
         world.coverage.fault(match trouble {
@@ -350,6 +373,26 @@ where
 {
     let members = world.cluster().members().iter();
     members.filter(|(_, member)| member.has_lost_disk()).map(|(id, _)| *id)
+}
+
+/// Whether the configuration that results from `changes` has a majority of voters that have their disks.
+fn is_livable<P: Policies, K: kv::Rules>(
+    world: &World<P, K>,
+    configuration: &Configuration,
+    changes: &[MemberChange],
+) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let mut voters = configuration.voters.clone();
+    for change in changes {
+        match change {
+            MemberChange::Promote(id) => voters.insert(*id),
+            MemberChange::AddLearner(id) | MemberChange::Remove(id) => voters.remove(id),
+        };
+    }
+    let lost = lost_members(world).filter(|id| voters.contains(id)).count();
+    voters.is_empty() || voters.len() - lost > voters.len() / 2
 }
 
 /// Whether every configuration that anybody may still act under has its majorities without these members

@@ -124,6 +124,9 @@ impl Trouble {
 pub(super) struct Troubles {
     /// The mean time between two.
     pub(super) interval_ms: u64,
+    /// Requests that a leader does not survive for long: it is cut off, in part or wholly, or crashes
+    /// before everybody has the entry. Per thousand.
+    pub(super) ambush: u64,
     pub(super) weights: [u64; Trouble::ALL.len()],
 }
 
@@ -236,9 +239,13 @@ impl Load {
 
 impl Troubles {
     pub(super) fn draw(random: &mut Random) -> Troubles {
-        let interval_ms = *random.pick(&[30, 150, 600, 2000]);
-        let weights = Trouble::ALL.map(|_| if random.chance(500) { 0 } else { random.between(1, 5) });
-        Troubles { interval_ms, weights }
+        let interval_ms = *random.pick(&[100, 300, 1000, 3000]);
+        let weights = Trouble::ALL.map(|trouble| match trouble {
+            _ if random.chance(500) => 0,
+            Trouble::PowerLoss | Trouble::DiskSwap => 1,
+            _ => random.between(2, 10),
+        });
+        Troubles { interval_ms, ambush: rate(random, 300), weights }
     }
 
     /// Which comes next, unless there is none this time.

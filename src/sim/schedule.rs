@@ -26,6 +26,9 @@ use crate::raft::{NodeId, Timer};
 /// waits any more: 30 election timeouts.
 pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
 
+/// How long a client waits after a refusal before it asks again.
+const RETRY_AFTER_MS: Span = (20, 500);
+
 /// Which part of a round it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -186,8 +189,11 @@ impl Schedule {
             // Giving up makes the members that were asked step; they send nothing.
         }
         for client in world.take_at_leisure() {
-            let think_ms = self.draw(self.load.think_ms);
-            self.after(think_ms, Due::Turn(client));
+            let mut pause_ms = self.draw(self.load.think_ms);
+            if world.client(client).current.is_some() {
+                pause_ms += self.draw(RETRY_AFTER_MS); // It was refused, and knows that at once.
+            }
+            self.after(pause_ms, Due::Turn(client));
         }
     }
 
@@ -254,6 +260,7 @@ impl Schedule {
                 self.act(world, Action::Restore(links));
             }
             Due::Trouble => self.trouble(world),
+            Due::Ambush => self.ambush(world),
             Due::Repair => self.repair(world),
         }
     }
@@ -336,6 +343,11 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         let client = world.client(number);
+        if client.current.is_none() && !client.surplus.is_empty() && !self.random.chance(self.load.impatient)
+        {
+            self.act(world, Action::GiveUp { client: number });
+        }
+        let client = world.client(number);
         let action = match &client.current {
             Some(current) if current.attempts.is_empty() && current.may_retry() => {
                 world.coverage.fault(Fault::ClientRetry);
@@ -361,6 +373,10 @@ impl Schedule {
             }
         };
         self.act(world, action);
+        if self.phase == Phase::Storm && self.random.chance(self.troubles.ambush) {
+            let delay_ms = self.random.between(0, 2 * self.weather.latency_ms.1);
+            self.after(delay_ms, Due::Ambush);
+        }
         if let Some(current) = &world.client(number).current {
             let operation = current.number;
             let patience_ms = self.draw(self.load.patience_ms);

@@ -364,8 +364,9 @@ where
     }
 
     fn give_up(&mut self, number: ClientNumber) -> bool {
-        let Some(client) = self.clients.get(usize::from(number)) else { return false };
-        let attempts = client.current.as_ref().map_or(Vec::new(), |current| current.attempts.clone());
+        let Some(client) = self.clients.get_mut(usize::from(number)) else { return false };
+        let mut attempts = core::mem::take(&mut client.surplus);
+        attempts.extend(client.current.iter().flat_map(|current| &current.attempts));
         for (request, at) in &attempts {
             self.cluster.cancel(*at, *request);
         }
@@ -451,7 +452,8 @@ where
             }
             _ => {}
         }
-        let client = &self.clients[usize::from(attempt.client)];
+        let client = &mut self.clients[usize::from(attempt.client)];
+        client.surplus.retain(|(asked, _)| *asked != request);
         if client.current.as_ref().is_some_and(|current| current.number == attempt.operation) {
             self.inform(attempt.client, request, outcome);
         }
@@ -492,6 +494,7 @@ where
             }
             _ => None,
         };
+        client.surplus.extend(current.attempts);
         if let (Some(place), Some(answer)) = (current.place, answer) {
             self.work.answered += 1;
             self.work.reads += u64::from(answer.revision.is_none());
