@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 
 use self::action::Action;
 use self::coverage::Coverage;
+pub use self::oracle::{BriefSessions, SESSION_TTL_ENTRIES};
 use self::plan::Plan;
 pub use self::schedule::CALM_MS_MAX;
 use self::schedule::{Phase, Schedule};
@@ -29,7 +30,7 @@ use crate::kv;
 const STORM_STEPS_MAX: u64 = 5_000;
 
 /// One world of one seed.
-pub struct Run<P: Policies = Shipped, K: kv::Rules = kv::Shipped>
+pub struct Run<P: Policies = Shipped, K: kv::Rules = BriefSessions>
 where
     StoreOf<K>: Default,
 {

@@ -74,9 +74,6 @@ impl Schedule {
                 self.act(world, Action::SetClockRate { id: any, permille });
             }
             Trouble::DiskSwap => self.swap_disk(world, any),
-            Trouble::BackUp => {
-                self.act(world, Action::BackUp(any));
-            }
             Trouble::Transfer => {
                 world.coverage.fault(Fault::Transfer);
                 self.act(world, Action::Transfer { at: leader.unwrap_or(any), to: any });

@@ -15,6 +15,20 @@ use crate::raft::invariants::{Invariant, Verdict, Violation, ensure};
 use crate::raft::{Bytes, EntryId, Index, Payload};
 use crate::replica::StateMachine;
 
+/// For how many entries an unused session stays open in a simulated cluster: few enough that some expire
+/// while their clients still want them.
+pub const SESSION_TTL_ENTRIES: u64 = 200;
+
+/// The store's rules as they ship, with sessions that expire soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BriefSessions;
+
+impl Rules for BriefSessions {
+    fn session_ttl_entries() -> u64 {
+        SESSION_TTL_ENTRIES
+    }
+}
+
 /// How many of the latest entries are remembered. A replica or an answer further behind is not compared.
 const REMEMBERED_MAX: usize = 1 << 14;
 
@@ -29,7 +43,7 @@ struct Remembered {
 
 /// The state that was ever committed, and how it came about.
 pub(super) struct Oracle {
-    store: Store,
+    store: Store<BTreeEngine, BriefSessions>,
     entries: VecDeque<Remembered>,
     /// Where each request of a session took effect.
     effects: BTreeMap<SessionTag, Revision>,
@@ -61,11 +75,6 @@ impl Oracle {
             effects: BTreeMap::new(),
             fates: BTreeMap::new(),
         }
-    }
-
-    /// The store that has applied everything committed.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Applies what was committed since the last call. Returns how often a request of a session was found a

@@ -14,7 +14,7 @@ use super::action::{Action, ClientNumber};
 use super::agenda::{Agenda, Due};
 use super::client::Session;
 use super::coverage::Fault;
-use super::plan::{ELECTION_TIMEOUT_MS, Load, Span, Troubles, Weather};
+use super::plan::{ELECTION_TIMEOUT_MS, Load, Round, Span, Troubles, Weather};
 use super::world::{StoreOf, World};
 use crate::cluster::Policies;
 use crate::cluster::links::Link;
@@ -27,7 +27,7 @@ use crate::raft::{NodeId, Timer};
 pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
 
 /// How long a client waits after a refusal before it asks again.
-const RETRY_AFTER_MS: Span = (20, 500);
+const RETRY_AFTER_MS: Span = (50, 1500);
 
 /// Which part of a round it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub(super) struct Schedule {
     /// Members that stay down in this calm.
     pub(super) absent: BTreeSet<NodeId>,
     pub(super) next_member: u64,
+    /// How many terms somebody led so far.
+    leaderships: usize,
     /// The latest value that was written, by number.
     pub(super) values: u64,
     /// Whom each client asked last.
@@ -72,12 +74,13 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(mut random: Random, members: u64) -> Schedule {
+        let Round { weather, load, troubles } = Round::draw(&mut random);
         Schedule {
             now_ms: 0,
             phase: Phase::Storm,
-            weather: Weather::draw(&mut random),
-            load: Load::draw(&mut random),
-            troubles: Troubles::draw(&mut random),
+            weather,
+            load,
+            troubles,
             agenda: Agenda::default(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
@@ -86,6 +89,7 @@ impl Schedule {
             paused_until_ms: BTreeMap::new(),
             absent: BTreeSet::new(),
             next_member: members,
+            leaderships: 1,
             values: 0,
             asked: BTreeMap::new(),
             longest_calm_ms: 0,
@@ -188,6 +192,15 @@ impl Schedule {
         } else if let Action::GiveUp { .. } | Action::Replace { .. } = action {
             // Giving up makes the members that were asked step; they send nothing.
         }
+        let leaderships = world.cluster().ledger().leaders().len();
+        if leaderships > self.leaderships
+            && self.phase == Phase::Storm
+            && self.random.chance(self.troubles.coup)
+        {
+            let delay_ms = self.random.between(0, 3 * self.weather.latency_ms.1);
+            self.after(delay_ms, Due::Ambush);
+        }
+        self.leaderships = leaderships;
         for client in world.take_at_leisure() {
             let mut pause_ms = self.draw(self.load.think_ms);
             if world.client(client).current.is_some() {
@@ -328,6 +341,9 @@ impl Schedule {
         world.coverage.fault(Fault::Restart);
         self.syncing.remove(&id);
         self.paused_until_ms.remove(&id);
+        if self.random.chance(self.weather.backups) {
+            self.act(world, Action::BackUp(id));
+        }
         self.act(world, Action::Restart(id));
         if self.random.chance(self.weather.crash_at_start) {
             world.coverage.fault(Fault::CrashDuringRestart);
@@ -456,7 +472,7 @@ impl Schedule {
             self.schedule_messages(world, id);
             self.schedule_sync(world, id);
         }
-        self.begin_storm(world);
+        self.start_clients(world);
     }
 
     /// Another storm, with other weather.
@@ -465,13 +481,19 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         self.phase = Phase::Storm;
-        self.weather = Weather::draw(&mut self.random);
-        self.load = Load::draw(&mut self.random);
-        self.troubles = Troubles::draw(&mut self.random);
+        Round { weather: self.weather, load: self.load, troubles: self.troubles } =
+            Round::draw(&mut self.random);
         let absent = core::mem::take(&mut self.absent);
         for id in absent {
             self.after(1, Due::Restart(id));
         }
+        self.start_clients(world);
+    }
+
+    fn start_clients<P: Policies, K: kv::Rules>(&mut self, world: &World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
         for number in 0..world.clients().len() {
             let think_ms = self.draw(self.load.think_ms);
             self.after(think_ms, Due::Turn(number as ClientNumber));

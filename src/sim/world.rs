@@ -271,7 +271,10 @@ where
                 let request = cluster.submit_transfer(*at, *to);
                 self.note_operator_request(request, *at);
             }
-            Action::Retire(id) => return cluster.retire(*id),
+            Action::Retire(id) => {
+                self.compared.remove(id);
+                return cluster.retire(*id);
+            }
         }
         true
     }
@@ -475,7 +478,12 @@ where
                         client.sequence = 0;
                     }
                     // Whether an earlier attempt took effect is unknown.
-                    kv::Outcome::Refused(_) => client.session = Session::None,
+                    kv::Outcome::Refused(refusal) => {
+                        client.session = Session::None;
+                        if refusal == kv::Refusal::SessionExpired {
+                            self.coverage.shape(Shape::SessionExpired);
+                        }
+                    }
                     _ => {}
                 }
                 let call = current.place.map(|place| &self.history[place].call);
