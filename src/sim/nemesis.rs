@@ -97,15 +97,16 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         let Some(leader) = world.cluster().leader() else { return };
-        if self.random.chance(400) {
-            world.coverage.fault(Fault::LeaderCrash);
-            return self.crash(world, leader);
-        }
         let others: Vec<NodeId> =
             world.cluster().members().keys().copied().filter(|id| *id != leader).collect();
         let reached = self.random.between(0, 1) as usize;
         let unreached = others.iter().filter(|_| self.random.chance(900)).skip(reached);
         let cut = unreached.flat_map(|id| [(*id, leader), (leader, *id)]).collect();
+        // What it has sent is lost with it, so that it alone has its latest entries.
+        if self.random.chance(400) {
+            world.coverage.fault(Fault::LeaderCrash);
+            self.crash(world, leader);
+        }
         self.cut(world, Fault::IsolatedLeader, cut);
     }
 

@@ -197,7 +197,8 @@ impl Schedule {
             && self.phase == Phase::Storm
             && self.random.chance(self.troubles.coup)
         {
-            let delay_ms = self.random.between(0, 3 * self.weather.latency_ms.1);
+            let at_once = self.random.chance(500);
+            let delay_ms = if at_once { 0 } else { self.random.between(0, 3 * self.weather.latency_ms.1) };
             self.after(delay_ms, Due::Ambush);
         }
         self.leaderships = leaderships;
