@@ -1,4 +1,7 @@
 //! The rules of the store, each wrong where a bug is active.
+//!
+//! All of them are functions of the log, so replicas with the same bug agree, unless a snapshot was loaded.
+//! Left out: stores that differ between replicas for reasons of their own, such as a local clock.
 
 use dkv::kv::{EngineError, KeyRange, Revision, Rules, Sessions, Shipped, Snapshot, Verdict, View};
 use dkv::raft::Index;

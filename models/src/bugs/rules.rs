@@ -1,7 +1,7 @@
 //! The rules of consensus and of answering clients, each wrong where a bug is active.
 //!
 //! Every function begins with what ships and states only how the bug differs. What a rule is for, and its
-//! source, stands in the traits.
+//! source, stands in the traits. Left out: bugs that need memory of their own; a rule sees its arguments.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
