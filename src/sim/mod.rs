@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 
 use self::action::Action;
 use self::coverage::Coverage;
-pub use self::oracle::{BriefSessions, SESSION_TTL_ENTRIES};
 use self::plan::Plan;
 pub use self::schedule::CALM_MS_MAX;
 use self::schedule::{Phase, Schedule};
@@ -25,6 +24,20 @@ use self::world::{Failure, StoreOf, Work, World};
 use crate::cluster::random::Random;
 use crate::cluster::{Policies, Shipped};
 use crate::kv;
+
+/// For how many entries an unused session stays open in a simulated cluster: few enough that some expire
+/// while their clients still want them.
+pub const SESSION_TTL_ENTRIES: u64 = 200;
+
+/// The store's rules as they ship, with sessions that expire soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BriefSessions;
+
+impl kv::Rules for BriefSessions {
+    fn session_ttl_entries() -> u64 {
+        SESSION_TTL_ENTRIES
+    }
+}
 
 /// The longest storm of a round, in steps.
 const STORM_STEPS_MAX: u64 = 5_000;

@@ -269,7 +269,7 @@ impl Schedule {
             member.replica().is_some() && !configuration.contains(**id) && is_fresh(member)
         });
         let waiting = waiting.map(|(id, _)| *id);
-        if waiting.is_none() && world.cluster().members().len() as u64 >= MEMBERS_MAX + 1 {
+        if waiting.is_none() && world.cluster().members().len() as u64 > MEMBERS_MAX {
             return None;
         }
         let id = waiting.unwrap_or(NodeId(self.next_member));

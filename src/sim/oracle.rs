@@ -15,20 +15,6 @@ use crate::raft::invariants::{Invariant, Verdict, Violation, ensure};
 use crate::raft::{Bytes, EntryId, Index, Payload};
 use crate::replica::StateMachine;
 
-/// For how many entries an unused session stays open in a simulated cluster: few enough that some expire
-/// while their clients still want them.
-pub const SESSION_TTL_ENTRIES: u64 = 200;
-
-/// The store's rules as they ship, with sessions that expire soon.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BriefSessions;
-
-impl Rules for BriefSessions {
-    fn session_ttl_entries() -> u64 {
-        SESSION_TTL_ENTRIES
-    }
-}
-
 /// How many of the latest entries are remembered. A replica or an answer further behind is not compared.
 const REMEMBERED_MAX: usize = 1 << 14;
 
@@ -43,7 +29,7 @@ struct Remembered {
 
 /// The state that was ever committed, and how it came about.
 pub(super) struct Oracle {
-    store: Store<BTreeEngine, BriefSessions>,
+    store: Store,
     entries: VecDeque<Remembered>,
     /// Where each request of a session took effect.
     effects: BTreeMap<SessionTag, Revision>,
@@ -68,9 +54,10 @@ pub(super) fn digest<K: Rules>(store: &Store<BTreeEngine, K>) -> u64 {
 }
 
 impl Oracle {
-    pub(super) fn new() -> Oracle {
+    /// The oracle of a cluster whose members run the rules `K`.
+    pub(super) fn new<K: Rules>() -> Oracle {
         Oracle {
-            store: Store::default(),
+            store: Store::open(BTreeEngine::new(K::session_ttl_entries())),
             entries: VecDeque::new(),
             effects: BTreeMap::new(),
             fates: BTreeMap::new(),

@@ -113,7 +113,7 @@ where
     pub fn new(members: u64, clients: ClientNumber, options: Options) -> Self {
         World {
             cluster: Cluster::with_options(members, options),
-            oracle: Oracle::new(),
+            oracle: Oracle::new::<K>(),
             clients: (0..clients).map(|_| Client::new()).collect(),
             attempts: BTreeMap::new(),
             operator_requests: VecDeque::new(),
