@@ -76,6 +76,7 @@ mod response;
 mod rules;
 mod session;
 mod store;
+mod tree;
 mod txn;
 
 pub use check::TXN_OPS_MAX;
@@ -92,3 +93,4 @@ pub use response::{
 pub use rules::{Rules, Shipped, Verdict};
 pub use session::{Answer, Session, SessionChange, Sessions};
 pub use store::{SESSION_TTL_ENTRIES, Store};
+pub use tree::Tree;
