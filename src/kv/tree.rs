@@ -40,12 +40,15 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
-use core::ops::Bound;
+use core::ops::{Bound, Range};
 
 use super::key::Key;
 
 /// The most entries of a node.
 const FULL: usize = 64;
+
+/// How many heads lie in one line of memory.
+const LINE: usize = 8;
 
 /// Up to this many entries a node looks for a neighbour that can take them.
 const SPARSE: usize = FULL / 4;
@@ -111,9 +114,27 @@ impl Node {
         self.len() == FULL
     }
 
+    /// The entries with the head that the key would have: those before them are less than the key, those
+    /// after them are greater.
+    #[inline]
+    fn alike(&self, key: &[u8]) -> Range<usize> {
+        let (heads, prefix) = (&self.heads[..self.len()], &self.low[..self.prefix as usize]);
+        if !key.starts_with(prefix) {
+            let at = if key < prefix { 0 } else { heads.len() };
+            return at..at;
+        }
+        let head = head(key, prefix.len());
+        let line = LINE * heads.chunks_exact(LINE).filter(|line| line[LINE - 1] < head).count();
+        let from = line + heads[line..].iter().take(LINE).filter(|other| **other < head).count();
+        let count = heads[from..].iter().take_while(|other| **other == head).count();
+        from..from + count
+    }
+
     /// Shortens the prefix to at most `prefix` bytes. What leaves it enters the heads.
     fn widen(&mut self, prefix: usize) {
-        let Some(grown) = (self.prefix as usize).checked_sub(prefix).filter(|grown| *grown > 0) else { return };
+        let Some(grown) = (self.prefix as usize).checked_sub(prefix).filter(|grown| *grown > 0) else {
+            return;
+        };
         let front = head(&self.low[..self.prefix as usize], prefix);
         for head in &mut self.heads[..self.len as usize] {
             *head = if grown < 8 { front | *head >> (8 * grown) } else { front };
@@ -286,29 +307,18 @@ impl<V> Tree<V> {
     }
 
     /// The key that stands for an entry of a node at `level`.
-    fn full(&self, node: &Node, level: u32, at: usize) -> &Key {
-        let place = node.places[at] as usize;
+    fn full(&self, level: u32, place: u32) -> &Key {
+        let place = place as usize;
         if level == 0 { &self.pairs[place].0 } else { &self.nodes[place].low }
     }
 
     /// Where in a node the key is, or where it would have to be.
     #[inline]
     fn search(&self, node: &Node, level: u32, key: &[u8]) -> Result<usize, usize> {
-        let prefix = &node.low[..node.prefix as usize];
-        if !key.starts_with(prefix) {
-            return Err(if key < prefix { 0 } else { node.len() });
-        }
-        let head = head(key, prefix.len());
-        let heads = &node.heads[..node.len()];
-        let mut at = heads.iter().filter(|other| **other < head).count();
-        while at < heads.len() && heads[at] == head {
-            match self.full(node, level, at).as_slice().cmp(key) {
-                Ordering::Less => at += 1,
-                Ordering::Equal => return Ok(at),
-                Ordering::Greater => break,
-            }
-        }
-        Err(at)
+        let alike = node.alike(key);
+        let found =
+            node.places[alike.clone()].binary_search_by(|place| self.full(level, *place).as_slice().cmp(key));
+        found.map(|at| alike.start + at).map_err(|at| alike.start + at)
     }
 
     /// Which child of an inner node is responsible for a key.
@@ -379,7 +389,11 @@ impl<V> Tree<V> {
         }
         // Keys that arrive in order leave full nodes behind.
         let middle = if is_last && at == FULL { FULL } else { FULL / 2 };
-        let low = if at == middle && middle == FULL { key } else { self.full(self.node(node), level, middle) };
+        let low = if at == middle && middle == FULL {
+            key
+        } else {
+            self.full(level, self.node(node).places[middle])
+        };
         let low = low.clone();
         let left = &mut self.nodes[node as usize];
         let half = left.split_off(middle, low);
@@ -396,11 +410,11 @@ impl<V> Tree<V> {
     fn narrow(&mut self, node: u32, level: u32) {
         let here = self.node(node);
         let Some(last) = here.len().checked_sub(1) else { return };
-        let prefix = common(&here.low, self.full(here, level, last));
+        let prefix = common(&here.low, self.full(level, here.places[last]));
         if prefix > here.prefix as usize {
             let mut heads = here.heads;
             for (at, slot) in heads[..here.len()].iter_mut().enumerate() {
-                *slot = head(self.full(here, level, at), prefix);
+                *slot = head(self.full(level, here.places[at]), prefix);
             }
             let here = &mut self.nodes[node as usize];
             (here.heads, here.prefix) = (heads, prefix as u32);
@@ -486,6 +500,56 @@ impl<V> Tree<V> {
     fn release(&mut self, node: u32) -> Node {
         self.free.push(node);
         core::mem::replace(&mut self.nodes[node as usize], Node::new(Key::from(""), NONE))
+    }
+}
+
+impl<V> Tree<V> {
+    /// Asserts the invariants. For tests: it takes time in proportion to the keys.
+    pub fn check(&self) {
+        if self.root == NONE {
+            return assert!(self.pairs.is_empty() && self.nodes.is_empty() && self.free.is_empty());
+        }
+        let mut level_nodes = alloc::vec![self.root];
+        for level in (0..=self.height).rev() {
+            let mut below = Vec::new();
+            for (at, place) in level_nodes.iter().enumerate() {
+                let node = self.node(*place);
+                let after = level_nodes.get(at + 1).copied();
+                assert_eq!(node.next, after.unwrap_or(NONE), "nodes of a level are in a row");
+                self.check_node(node, level, after.map(|after| &self.node(after).low));
+                below.extend_from_slice(&node.places[..node.len()]);
+            }
+            level_nodes = below;
+        }
+        level_nodes.sort_unstable();
+        assert!(level_nodes.iter().copied().eq(0..self.pairs.len() as u32), "every pair is in one leaf");
+    }
+
+    fn check_node(&self, node: &Node, level: u32, after: Option<&Key>) {
+        let prefix = &node.low[..node.prefix as usize];
+        let keys: Vec<&Key> =
+            node.places[..node.len()].iter().map(|place| self.full(level, *place)).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "entries ascend");
+        assert!(keys.first().is_none_or(|first| node.low <= **first), "no key is below the low one");
+        assert!(
+            keys.last().is_none_or(|last| after.is_none_or(|after| *last < after)),
+            "nodes do not overlap"
+        );
+        for (key, found) in keys.iter().zip(node.heads) {
+            assert!(key.starts_with(prefix) && head(key, prefix.len()) == found, "a head is that of its key");
+        }
+        if level > 0 {
+            assert!(
+                keys.first().is_some_and(|first| **first == node.low),
+                "the first child begins its parent"
+            );
+            let sizes: Vec<usize> =
+                node.places[..node.len()].iter().map(|child| self.node(*child).len()).collect();
+            assert!(
+                sizes.windows(2).all(|pair| pair[0].max(pair[1]) > SPARSE),
+                "neighbours are not both sparse"
+            );
+        }
     }
 }
 
