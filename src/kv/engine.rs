@@ -185,7 +185,7 @@ impl Snapshot {
     }
 }
 
-/// The engine in memory. It is a value: the models compare and hash it.
+/// The engine in memory, over a B+tree. It is a value: clusters compare and hash it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BTreeEngine {
     keys: Tree<Record>,
