@@ -11,3 +11,4 @@ mod reference;
 mod regressions;
 mod scenarios;
 mod tidy;
+mod tree;
