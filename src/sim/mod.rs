@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use self::action::Action;
 use self::coverage::Coverage;
 use self::plan::Plan;
-pub use self::schedule::CALM_MS_MAX;
+pub use self::schedule::{CALM_MS_MAX, CALM_STEPS_MAX};
 use self::schedule::{Phase, Schedule};
 use self::world::{Failure, StoreOf, Work, World};
 use crate::cluster::random::Random;
@@ -68,6 +68,8 @@ pub struct Report {
     pub time_ms: u64,
     /// The longest time between the last fault of a round and rest.
     pub longest_calm_ms: u64,
+    /// The most steps that it took.
+    pub longest_calm_steps: u64,
     /// Entries that were committed.
     pub committed: u64,
     /// Terms that somebody led.
@@ -193,6 +195,7 @@ where
             rounds: self.rounds,
             time_ms: cluster.time_ms(),
             longest_calm_ms: self.schedule.longest_calm_ms,
+            longest_calm_steps: self.schedule.longest_calm_steps,
             committed: cluster.ledger().last().index.0,
             terms: cluster.ledger().leaders().len() as u64,
             work: self.world.work(),

@@ -144,7 +144,11 @@ impl Round {
     /// Mostly any mixture; sometimes a storm of one kind, for what mixtures hardly ever reach.
     pub(super) fn draw(random: &mut Random) -> Round {
         let (weather, load, troubles) = (Weather::draw(random), Load::draw(random), Troubles::draw(random));
-        if random.chance(800) { Round { weather, load, troubles } } else { Round::of_short_reigns(random) }
+        match random.below(10) {
+            0 | 1 => Round::of_short_reigns(random),
+            2 => Round { troubles: Troubles::of_changes(random), ..Round::of_short_reigns(random) },
+            _ => Round { weather, load, troubles },
+        }
     }
 
     /// Fine weather, busy clients, and no leader lives for long: entries that are on a majority and not
@@ -292,6 +296,22 @@ impl Troubles {
             _ => random.between(2, 10),
         });
         Troubles { interval_ms, ambush: rate(random, 300), coup: rate(random, 900), weights }
+    }
+
+    /// Members come and go all the time, under leaders who fall often.
+    fn of_changes(random: &mut Random) -> Troubles {
+        let weights = Trouble::ALL.map(|trouble| match trouble {
+            Trouble::AddLearner | Trouble::Promote | Trouble::ChangeSeveral => 5,
+            Trouble::Demote | Trouble::Remove | Trouble::RemoveLeader => 2,
+            Trouble::Partition | Trouble::Crash | Trouble::Transfer | Trouble::IsolatedLeader => 2,
+            _ => 0,
+        });
+        Troubles {
+            interval_ms: *random.pick(&[50, 200, 600]),
+            ambush: 50,
+            coup: random.between(0, 600),
+            weights,
+        }
     }
 
     /// Which comes next, unless there is none this time.

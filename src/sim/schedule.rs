@@ -26,6 +26,9 @@ use crate::raft::{NodeId, Timer};
 /// waits any more: 30 election timeouts.
 pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
 
+/// And within so many steps: messages that answer each other without end take no time.
+pub const CALM_STEPS_MAX: u64 = 20_000;
+
 /// How long a client waits after a refusal before it asks again.
 const RETRY_AFTER_MS: Span = (50, 1500);
 
@@ -35,7 +38,7 @@ pub(super) enum Phase {
     /// Anything may fail.
     Storm,
     /// Nothing fails since then.
-    Calm { since_ms: u64, is_probed: bool },
+    Calm { since_ms: u64, since_step: u64, is_probed: bool },
 }
 
 /// Where an action is noted, if anybody wants to know.
@@ -69,6 +72,7 @@ pub(super) struct Schedule {
     asked: BTreeMap<ClientNumber, NodeId>,
     /// The longest calm so far.
     pub(super) longest_calm_ms: u64,
+    pub(super) longest_calm_steps: u64,
     pub(super) record: Record,
 }
 
@@ -93,6 +97,7 @@ impl Schedule {
             values: 0,
             asked: BTreeMap::new(),
             longest_calm_ms: 0,
+            longest_calm_steps: 0,
             record: None,
             random,
         }
@@ -508,7 +513,7 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        self.phase = Phase::Calm { since_ms: self.now_ms, is_probed: false };
+        self.phase = Phase::Calm { since_ms: self.now_ms, since_step: world.steps(), is_probed: false };
         self.weather = Weather::calm();
         self.load.think_ms = (0, 10);
         self.load.patience_ms = (ELECTION_TIMEOUT_MS, 2 * ELECTION_TIMEOUT_MS);
@@ -552,12 +557,12 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        let Phase::Calm { since_ms, is_probed } = self.phase else { return false };
+        let Phase::Calm { since_ms, since_step, is_probed } = self.phase else { return false };
         if world.failure().is_some() {
             return true;
         }
-        let calm_ms = self.now_ms - since_ms;
-        let is_late = calm_ms > CALM_MS_MAX;
+        let (calm_ms, calm_steps) = (self.now_ms - since_ms, world.steps() - since_step);
+        let is_late = calm_ms > CALM_MS_MAX || calm_steps > CALM_STEPS_MAX;
         // The links are looked at first, because most of the time something is on them.
         if !is_late && (!is_probed || !world.cluster().links().is_empty()) {
             return false;
@@ -565,11 +570,13 @@ impl Schedule {
         match world.unrest() {
             None if is_probed => {
                 self.longest_calm_ms = self.longest_calm_ms.max(calm_ms);
+                self.longest_calm_steps = self.longest_calm_steps.max(calm_steps);
                 true
             }
             reason if is_late => {
                 let reason = reason.unwrap_or_else(|| "no client found anything to do".into());
-                world.fail("liveness", format!("{CALM_MS_MAX}ms after all faults ended: {reason}"));
+                let detail = format!("{calm_ms}ms and {calm_steps} steps after all faults ended: {reason}");
+                world.fail("liveness", detail);
                 true
             }
             _ => false,

@@ -513,6 +513,10 @@ where
     /// What has outgrown its bound. None of them is a limit of the protocol: they are what a healthy
     /// cluster of this size stays far below.
     fn outgrown(&self) -> Option<String> {
+        let carrying = self.cluster.links().cuts().find(|link| self.cluster.links().len(*link) > 0);
+        if let Some((from, to)) = carrying {
+            return Some(format!("messages on the cut link from {from} to {to}"));
+        }
         let messages: usize = self.cluster.links().loaded().iter().map(|(_, count)| count).sum();
         let measured = |what: &str, found: usize, most: usize| {
             (found > most).then(|| format!("{found} {what}, more than {most}"))
