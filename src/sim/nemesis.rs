@@ -97,6 +97,14 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         let Some(leader) = world.cluster().leader() else { return };
+        if self.random.chance(500) {
+            // Others come back in time to succeed it.
+            let cuts: Vec<Link> = world.cluster().links().cuts().collect();
+            if !cuts.is_empty() {
+                world.coverage.fault(Fault::Heal);
+                self.act(world, Action::Restore(cuts));
+            }
+        }
         let others: Vec<NodeId> =
             world.cluster().members().keys().copied().filter(|id| *id != leader).collect();
         let reached = self.random.between(0, 1) as usize;

@@ -21,6 +21,7 @@ use crate::cluster::links::Link;
 use crate::cluster::random::Random;
 use crate::kv;
 use crate::raft::{NodeId, Timer};
+use crate::replica::Replica;
 
 /// Within so much virtual time after the last fault a majority elects, commits and converges, and nothing
 /// waits any more: 30 election timeouts.
@@ -66,6 +67,8 @@ pub(super) struct Schedule {
     pub(super) next_member: u64,
     /// How many terms somebody led so far.
     leaderships: usize,
+    /// In which of them the leader was about to commit an inherited entry.
+    watched: usize,
     /// The latest value that was written, by number.
     pub(super) values: u64,
     /// Whom each client asked last.
@@ -94,6 +97,7 @@ impl Schedule {
             absent: BTreeSet::new(),
             next_member: members,
             leaderships: 1,
+            watched: 0,
             values: 0,
             asked: BTreeMap::new(),
             longest_calm_ms: 0,
@@ -197,22 +201,38 @@ impl Schedule {
         } else if let Action::GiveUp { .. } | Action::Replace { .. } = action {
             // Giving up makes the members that were asked step; they send nothing.
         }
-        let leaderships = world.cluster().ledger().leaders().len();
-        if leaderships > self.leaderships
-            && self.phase == Phase::Storm
-            && self.random.chance(self.troubles.coup)
-        {
-            let at_once = self.random.chance(500);
-            let delay_ms = if at_once { 0 } else { self.random.between(0, 3 * self.weather.latency_ms.1) };
-            self.after(delay_ms, Due::Ambush);
-        }
-        self.leaderships = leaderships;
+        self.watch_leader(world);
         for client in world.take_at_leisure() {
             let mut pause_ms = self.draw(self.load.think_ms);
             if world.client(client).current.is_some() {
                 pause_ms += self.draw(RETRY_AFTER_MS); // It was refused, and knows that at once.
             }
             self.after(pause_ms, Due::Turn(client));
+        }
+    }
+
+    /// Leaders are ambushed when they have just been elected, and when they are about to commit what others
+    /// before them have appended.
+    fn watch_leader<P: Policies, K: kv::Rules>(&mut self, world: &World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let leaderships = world.cluster().ledger().leaders().len();
+        let is_new = leaderships > self.leaderships;
+        self.leaderships = leaderships;
+        if self.phase != Phase::Storm || self.troubles.coup == 0 {
+            return;
+        }
+        if is_new && self.random.chance(self.troubles.coup) {
+            let at_once = self.random.chance(500);
+            let delay_ms = if at_once { 0 } else { self.random.between(0, 3 * self.weather.latency_ms.1) };
+            self.after(delay_ms, Due::Ambush);
+        }
+        if self.watched < leaderships && has_inherited_majority(world) {
+            self.watched = leaderships;
+            if self.random.chance(self.troubles.coup) {
+                self.after(0, Due::Ambush);
+            }
         }
     }
 
@@ -582,4 +602,26 @@ impl Schedule {
             _ => false,
         }
     }
+}
+
+/// Whether a majority has the entry that the leader will commit next, and it is of an earlier term: what
+/// Figure 8 of the paper is about.
+fn has_inherited_majority<P: Policies, K: kv::Rules>(world: &World<P, K>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let Some(node) = world.cluster().leader().and_then(|id| world.cluster().replica(id)).map(Replica::node)
+    else {
+        return false;
+    };
+    let next = node.commit_index().next();
+    let Some(progress) =
+        node.progress().filter(|_| node.log().term_at(next).is_some_and(|term| term < node.term()))
+    else {
+        return false;
+    };
+    let voters = &node.configuration().voters;
+    let followers =
+        progress.iter().filter(|(id, follower)| voters.contains(id) && follower.match_index >= next);
+    followers.count() + 1 > voters.len() / 2
 }
