@@ -114,9 +114,9 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Both checks. The search takes at most `steps_max` steps for each key; one that goes straight ahead takes
-/// about two for each operation, and each remembers some ten bytes and one more for every eight operations
-/// that overlap.
+/// Both checks. The search takes at most `steps_max` steps for each key. One that goes straight ahead takes a
+/// little more than one for each operation, and some more for those of unknown outcome; a step remembers
+/// about a hundred bytes, so that the bound is one of memory too.
 pub fn check(history: &[Operation], start: &Start, steps_max: u64) -> Verdict {
     match form::check(history).and_then(|()| revisions::check(history, start)) {
         Ok(()) => search_keys(history, start, steps_max),

@@ -18,13 +18,14 @@
 //! # What this leaves out
 //!
 //! If every outcome is known, so is every change, and what passes is linearizable: changes in the order of
-//! revisions, what only looks after the change it looks at, in the order of invocation. (Deletes alone that
-//! do not say whether they changed anything are the exception: who owns which revision is asked of each
-//! on its own.) With unknown outcomes these slip through:
+//! revisions, what only looks after the change it looks at, in the order of invocation. One corner is not
+//! looked into: of several compares of which one failed, one that a key does not exist, if the other list
+//! then deletes that key and does not say whether it was there. With unknown outcomes these slip through:
 //!
 //! - writes that nobody read a value of are only counted: whether one explains something is asked for every
 //!   key and every fact on its own, so that one may serve twice, for a revision and against it;
-//! - what such a write compares with, and what else it would have changed, is not looked at;
+//! - what such a write compares with is only looked at as far as that somebody puts it, and what else it
+//!   would have changed not at all; nor is whether what it deletes was there;
 //! - a value that was compared with but never read does not give its put a revision.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -207,14 +208,13 @@ impl<'a> Ledger<'a> {
         let mut left_over: BTreeMap<&Bytes, LeftOver> = BTreeMap::new();
         let calls = self.moments.iter().filter(|(_, at, _)| self.roles[*at] == Role::LeftOver);
         for (invoked, at, _) in calls {
-            let call = &self.history[*at].call;
             let (mut put, mut deleted) = (BTreeSet::new(), BTreeSet::new());
-            for step in call.steps(true).chain(call.steps(false)) {
+            for step in self.steps_that_may_be(*at) {
                 match step {
-                    Doing::Put(key, _) => drop(put.insert(key)),
-                    Doing::Delete(key) => drop(deleted.insert(key)),
-                    Doing::Get(_) => {}
-                }
+                    Doing::Put(key, _) => put.insert(key),
+                    Doing::Delete(key) => deleted.insert(key),
+                    Doing::Get(_) => false,
+                };
             }
             // In order of invocation, so the floors are in ascending order.
             put.into_iter().for_each(|key| left_over.entry(key).or_default().putters.push(floors[*at]));
@@ -227,11 +227,32 @@ impl<'a> Ledger<'a> {
         left_over
     }
 
+    /// The steps of both lists of an operation of unknown outcome. Not of one that it cannot have taken: it
+    /// compares with nothing, or with a value that nobody puts.
+    fn steps_that_may_be(&self, at: usize) -> impl Iterator<Item = Doing<'a>> {
+        let call = &self.history[at].call;
+        let is_there = |(key, value): &(Bytes, Option<Bytes>)| {
+            let Some(value) = value else { return true };
+            let at_first = self.start.keys.get(key);
+            at_first.is_some_and(|found| found.value == *value) || self.sources.contains_key(&(key, value))
+        };
+        let may_hold = call.compares().iter().all(is_there);
+        let may_fail = !call.compares().is_empty();
+        let steps = |list, may_be: bool| may_be.then(|| call.steps(list)).into_iter().flatten();
+        steps(true, may_hold).chain(steps(false, may_fail))
+    }
+
+    fn may_change(&self, at: usize) -> bool {
+        self.steps_that_may_be(at).any(|step| !matches!(step, Doing::Get(_)))
+    }
+
     /// What is known about every key.
     fn marks(&self, owned: &Owned, floors: &[u64]) -> BTreeMap<&'a Bytes, Vec<Mark<'a>>> {
         let mut marks: BTreeMap<&Bytes, Vec<Mark<'_>>> = BTreeMap::new();
         for (by, operation) in self.history.iter().enumerate() {
-            operation.call.keys().for_each(|key| drop(marks.entry(key).or_default()));
+            for key in operation.call.keys() {
+                marks.entry(key).or_default();
+            }
             let mut mark = |key: &'a Bytes, revision, what| {
                 marks.entry(key).or_default().push(Mark { revision, what, by });
             };
@@ -417,7 +438,7 @@ impl<'a> Ledger<'a> {
         let claimed: BTreeSet<u64> = claims.iter().copied().collect();
         let calls = self.moments.iter().filter(|(_, at, _)| self.roles[*at] == Role::LeftOver);
         let fillers: Vec<u64> =
-            calls.filter(|(_, at, _)| changes(&self.history[*at])).map(|(_, at, _)| floors[*at]).collect();
+            calls.filter(|(_, at, _)| self.may_change(*at)).map(|(_, at, _)| floors[*at]).collect();
         let mut gap = owned.gap_after(self.start.revision);
         let mut filled = 0;
         while gap <= highest {
@@ -473,12 +494,6 @@ fn role(operation: &Operation, answer: &Return) -> Role {
     } else {
         Role::PerhapsChange(revision)
     }
-}
-
-/// Whether it writes anything, in either list.
-fn changes(operation: &Operation) -> bool {
-    let mut steps = operation.call.steps(true).chain(operation.call.steps(false));
-    steps.any(|step| !matches!(step, Doing::Get(_)))
 }
 
 /// What an operation found.

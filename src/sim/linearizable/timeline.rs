@@ -392,3 +392,52 @@ impl<'a> Walker<'a> {
         self.gaps_since(from).min(self.putters_below(last))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_what_is_not_owned() {
+        let owned = Owned::new(3, vec![4, 5, 7, 10]);
+        let gaps: Vec<u64> = (0..13).filter(|revision| owned.is_gap(*revision)).collect();
+        assert_eq!(gaps, [6, 8, 9, 11, 12]);
+        for from in 0..13 {
+            let after = gaps.iter().copied().find(|gap| *gap > from).unwrap_or(13);
+            assert_eq!(owned.gap_after(from), after, "after {from}");
+            for to in 0..13 {
+                let between = gaps.iter().filter(|gap| (from + 1..to).contains(*gap)).count() as u64;
+                assert_eq!(owned.gaps_between(from, to), between, "{from} to {to}");
+                assert_eq!(owned.has_gap(from, to), gaps.iter().any(|gap| from < *gap && *gap <= to));
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_is_put_at_the_least_revision_at_which_it_held() {
+        let [x, y] = ["x", "y"].map(Bytes::from);
+        let owned = Owned::new(1, vec![2, 5, 7]);
+        let marks = vec![
+            Mark { revision: 2, what: What::Put(&x), by: 0 },
+            Mark { revision: 5, what: What::Put(&y), by: 1 },
+            Mark { revision: 7, what: What::Delete, by: 2 },
+        ];
+        let found = |value: &Bytes, mod_revision| Found {
+            value: value.clone(),
+            create_revision: 2,
+            mod_revision,
+            version: 1,
+        };
+        let unknown = LeftOver { putters: vec![], deleters: vec![3], deleter_invoked: Some(40) };
+        let Ok(Walk { timeline, .. }) = walk(&owned, &unknown, None, marks) else {
+            panic!("nothing is wrong")
+        };
+        assert_eq!(timeline.least(Some(&found(&x, 2)), 1, 90), Some(2));
+        assert_eq!(timeline.least(Some(&found(&x, 2)), 4, 90), Some(4));
+        assert_eq!(timeline.least(Some(&found(&x, 2)), 5, 90), None);
+        assert_eq!(timeline.least(Some(&found(&y, 5)), 1, 90), Some(5));
+        assert_eq!(timeline.least(None, 1, 90), Some(1));
+        assert_eq!(timeline.least(None, 2, 90), Some(4), "the unknown delete may own 4");
+        assert_eq!(timeline.least(None, 2, 30), Some(7), "but was not yet invoked");
+    }
+}

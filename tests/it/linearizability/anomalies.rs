@@ -132,9 +132,8 @@ fn a_value_that_was_never_written() {
 
 #[test]
 fn a_value_before_it_was_written() {
-    let history = |returned| {
-        vec![saw(1, returned, &["a"], &[Some(("x", [2, 2, 1]))]), wrote(3, 5, put("a", "x"), 2)]
-    };
+    let history =
+        |returned| vec![saw(1, returned, &["a"], &[Some(("x", [2, 2, 1]))]), wrote(3, 5, put("a", "x"), 2)];
     assert_right(&history(4));
     assert_wrong_either_way(&history(2));
 }
@@ -165,8 +164,9 @@ fn a_read_that_is_torn() {
         then: vec![Step::Put("a".into(), "x".into()), Step::Put("b".into(), "x".into())],
         otherwise: vec![],
     };
-    let history =
-        |seen: Seen<'_>| vec![wrote(1, 5, both.clone(), 2), saw(2, 3, &["a", "b"], &[Some(("x", [2, 2, 1])), seen])];
+    let history = |seen: Seen<'_>| {
+        vec![wrote(1, 5, both.clone(), 2), saw(2, 3, &["a", "b"], &[Some(("x", [2, 2, 1])), seen])]
+    };
     assert_right(&history(Some(("x", [2, 2, 1]))));
     assert_wrong(&history(None));
 }

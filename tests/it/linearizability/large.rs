@@ -134,7 +134,9 @@ impl Model for Values {
     type Op = Asked;
     type Metadata = ();
 
-    fn partition_operations(history: &[porcupine_rs::Operation<Values>]) -> Vec<Vec<porcupine_rs::Operation<Values>>> {
+    fn partition_operations(
+        history: &[porcupine_rs::Operation<Values>],
+    ) -> Vec<Vec<porcupine_rs::Operation<Values>>> {
         let mut by_key = std::collections::BTreeMap::<Bytes, Vec<_>>::new();
         for operation in history {
             let key = operation.op.0.keys().next().expect("a call has a key").clone();
@@ -171,7 +173,8 @@ impl Model for Stores {
 }
 
 fn for_porcupine<M: Model<Op = Asked>>(history: &[Operation]) -> Vec<porcupine_rs::Operation<M>> {
-    let last = history.iter().filter_map(|operation| operation.returned.as_ref()).map(|(time, _)| *time).max();
+    let last =
+        history.iter().filter_map(|operation| operation.returned.as_ref()).map(|(time, _)| *time).max();
     let last = last.unwrap_or(0).max(history.last().map_or(0, |operation| operation.invoked));
     let operations = history.iter().enumerate().map(|(at, operation)| {
         let (time, told) = match &operation.returned {
