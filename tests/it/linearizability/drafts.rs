@@ -163,10 +163,10 @@ impl Drafts {
         for (time, (_, is_return, at)) in moments.into_iter().enumerate() {
             if is_return == 0 {
                 history[at].invoked = time as u64;
-            } else if let Some(mut answer) = answers[at].take() {
-                if lie(self.drafts[at].lie, &mut answer, &history[at].call, &founds) {
-                    history[at].returned = Some((time as u64, answer));
-                }
+            } else if let Some(mut answer) = answers[at].take()
+                && lie(self.drafts[at].lie, &mut answer, &history[at].call, &founds)
+            {
+                history[at].returned = Some((time as u64, answer));
             }
         }
         (history, before)
