@@ -18,9 +18,8 @@
 //! # What this leaves out
 //!
 //! If every outcome is known, so is every change, and what passes is linearizable: changes in the order of
-//! revisions, what only looks after the change it looks at, in the order of invocation. One corner is not
-//! looked into: of several compares of which one failed, one that a key does not exist, if the other list
-//! then deletes that key and does not say whether it was there. With unknown outcomes these slip through:
+//! revisions, what only looks after the change it looks at, in the order of invocation. With unknown outcomes
+//! these slip through:
 //!
 //! - writes that nobody read a value of are only counted: whether one explains something is asked for every
 //!   key and every fact on its own, so that one may serve twice, for a revision and against it;
@@ -81,28 +80,9 @@ struct Ledger<'a> {
 pub(super) fn check(history: &[Operation], start: &Start) -> Result<(), Violation> {
     let mut ledger = Ledger::new(history, start)?;
     ledger.place_what_was_seen()?;
-    let owned = ledger.owned()?;
-    let floors = ledger.floors();
-    let left_over = ledger.left_over(&floors);
-    let mut marks = ledger.marks(&owned, &floors);
-    let mut timelines = BTreeMap::new();
-    let mut all = Walk::default();
-    for (key, marks) in core::mem::take(&mut marks) {
-        let nobody = LeftOver::default();
-        let left_over = left_over.get(key).unwrap_or(&nobody);
-        let walk = timeline::walk(&owned, left_over, start.keys.get(key), marks);
-        let walk = walk.map_err(|Misfit { operations, detail }| {
-            Violation::new(history, operations, &format!("{key:?} does not fit: {detail}"))
-        })?;
-        timelines.insert(key, walk.timeline);
-        all.claims.extend(walk.claims);
-        all.forced.extend(walk.forced);
-        all.held.extend(walk.held);
-    }
-    ledger.settle_deletes(all.forced)?;
-    ledger.check_failures(all.held)?;
-    let (reached, floors) = ledger.check_order(&timelines)?;
-    ledger.check_gaps(&owned, &all.claims, reached, &floors)
+    // Every further round knows of one delete more whether it changed something.
+    while !ledger.is_consistent()? {}
+    Ok(())
 }
 
 impl<'a> Ledger<'a> {
@@ -138,6 +118,36 @@ impl<'a> Ledger<'a> {
             }
         }
         Ok(ledger)
+    }
+
+    /// Whether nothing is wrong; not yet if more has become known than was looked at.
+    fn is_consistent(&mut self) -> Result<bool, Violation> {
+        let owned = self.owned()?;
+        let floors = self.floors();
+        let left_over = self.left_over(&floors);
+        let mut timelines = BTreeMap::new();
+        let mut all = Walk::default();
+        for (key, marks) in self.marks(&owned, &floors) {
+            let nobody = LeftOver::default();
+            let left_over = left_over.get(key).unwrap_or(&nobody);
+            let walk = timeline::walk(&owned, left_over, self.start.keys.get(key), marks);
+            let walk = walk.map_err(|Misfit { operations, detail }| {
+                self.violation(operations, &format!("{key:?} does not fit: {detail}"))
+            })?;
+            timelines.insert(key, walk.timeline);
+            all.claims.extend(walk.claims);
+            all.forced.extend(walk.forced);
+            all.held.extend(walk.held);
+        }
+        let claims: BTreeSet<u64> = all.claims.into_iter().collect();
+        all.held.sort_unstable();
+        if self.settle_deletes(all.forced, &claims, &all.held, left_over.is_empty())? {
+            return Ok(false);
+        }
+        self.check_failures(&all.held)?;
+        let (reached, floors) = self.check_order(&timelines)?;
+        self.check_gaps(&owned, &claims, reached, &floors)?;
+        Ok(true)
     }
 
     fn violation(&self, operations: impl IntoIterator<Item = usize>, what: &str) -> Violation {
@@ -317,30 +327,73 @@ impl<'a> Ledger<'a> {
         (self.roles[writer] == Role::LeftOver).then(|| floors[writer])
     }
 
-    /// Finds the owners of revisions at which keys went missing and only deletes explain it: one that
-    /// explains all of them, and of several the first to be invoked, since to be the owner is to be after all
-    /// that returned before. The others then changed nothing.
-    fn settle_deletes(&mut self, mut forced: Vec<(u64, Vec<usize>)>) -> Result<(), Violation> {
+    /// Finds out which deletes were changes. If a key went missing at a revision and only deletes explain it,
+    /// one of them is its owner: one that explains all keys that did, and of several one that must be a
+    /// change, else the first to be invoked, since to be the owner is to be after all that returned before. If
+    /// there are writes of unknown outcome, one of several that need not is no better than another, as it may
+    /// yet explain what they now seem to; that is left open. Other deletes at that revision, and those at one that
+    /// no delete can own, changed nothing.
+    ///
+    /// Whether that is worth another walk: it is for an operation of which one of several compares failed,
+    /// since it is now known which state they saw.
+    fn settle_deletes(
+        &mut self,
+        mut forced: Vec<(u64, Vec<usize>)>,
+        claims: &BTreeSet<u64>,
+        held: &[usize],
+        is_all_known: bool,
+    ) -> Result<bool, Violation> {
+        let mut owners = BTreeMap::new();
         forced.sort_unstable();
         for same in forced.chunk_by(|one, other| one.0 == other.0) {
             let (revision, deletes) = &same[0];
-            let explains_all = |at: &&usize| same.iter().all(|(_, deletes)| deletes.contains(at));
-            let first = deletes.iter().filter(explains_all).min_by_key(|at| self.history[**at].invoked);
-            let Some(owner) = first else {
+            let explains_all = |at: &usize| same.iter().all(|(_, deletes)| deletes.contains(at));
+            let able: Vec<usize> = deletes.iter().copied().filter(explains_all).collect();
+            let must = |at: usize| self.must_change(at, held);
+            let Some(owner) = able.iter().copied().min_by_key(|at| (!must(*at), self.history[*at].invoked))
+            else {
                 let what = format!("two changes have revision {revision}");
                 return Err(
                     self.violation(same.iter().flat_map(|(_, deletes)| deletes.iter().copied()), &what)
                 );
             };
-            self.roles[*owner] = Role::Change(*revision);
+            if is_all_known || able.len() == 1 || must(owner) {
+                owners.insert(*revision, owner);
+            }
         }
-        Ok(())
+        let mut is_worth_a_walk = false;
+        for at in 0..self.roles.len() {
+            let Role::PerhapsChange(own) = self.roles[at] else { continue };
+            self.roles[at] = match owners.get(&own) {
+                Some(owner) if *owner == at => Role::Change(own),
+                None if claims.contains(&own) => continue,
+                _ => Role::Look(own),
+            };
+            is_worth_a_walk |= !self.succeeded[at] && self.history[at].call.compares().len() > 1;
+        }
+        Ok(is_worth_a_walk)
+    }
+
+    /// Whether a delete must have been a change because one of its compares failed: all others held, and
+    /// those of keys that it deletes hold if it found nothing to delete.
+    fn must_change(&self, at: usize, held: &[usize]) -> bool {
+        let held = held.partition_point(|by| *by <= at) - held.partition_point(|by| *by < at);
+        let missing = self.compares_missing(at);
+        missing > 0 && missing + held == self.history[at].call.compares().len()
+    }
+
+    /// How many compares of an operation that was told that one failed ask that a key be missing that it then
+    /// deletes.
+    fn compares_missing(&self, at: usize) -> usize {
+        let Operation { call, .. } = &self.history[at];
+        let deletes = |key| call.steps(false).any(|step| step == Doing::Delete(key));
+        let missing = call.compares().iter().filter(|(key, value)| value.is_none() && deletes(key));
+        if self.succeeded[at] { 0 } else { missing.count() }
     }
 
     /// Whether every operation that was told that a compare failed had one that may have; `held` names the
-    /// operation of each compare that did not.
-    fn check_failures(&self, mut held: Vec<usize>) -> Result<(), Violation> {
-        held.sort_unstable();
+    /// operation of each compare that did not, in ascending order.
+    fn check_failures(&self, held: &[usize]) -> Result<(), Violation> {
         for same in held.chunk_by(|one, other| one == other) {
             let at = same[0];
             if same.len() == self.history[at].call.compares().len() {
@@ -431,18 +484,17 @@ impl<'a> Ledger<'a> {
     fn check_gaps(
         &self,
         owned: &Owned,
-        claims: &[u64],
+        claims: &BTreeSet<u64>,
         (highest, by): Reached,
         floors: &[u64],
     ) -> Result<(), Violation> {
-        let claimed: BTreeSet<u64> = claims.iter().copied().collect();
         let calls = self.moments.iter().filter(|(_, at, _)| self.roles[*at] == Role::LeftOver);
         let fillers: Vec<u64> =
             calls.filter(|(_, at, _)| self.may_change(*at)).map(|(_, at, _)| floors[*at]).collect();
         let mut gap = owned.gap_after(self.start.revision);
         let mut filled = 0;
         while gap <= highest {
-            if !claimed.contains(&gap) {
+            if !claims.contains(&gap) {
                 if fillers.partition_point(|floor| *floor < gap) <= filled {
                     let what =
                         format!("no operation can have changed anything at revision {gap} of {highest}");

@@ -320,6 +320,25 @@ fn a_compare_that_failed_for_nothing() {
     assert_wrong_either_way(&history(Some("x")));
 }
 
+/// Of two deletes with one revision, the one of which a compare failed for want of nothing else owns it.
+#[test]
+fn a_delete_that_must_have_found_something() {
+    let compares = vec![("b".into(), None), ("a".into(), None)];
+    let call = Call::Write { compares, then: vec![], otherwise: vec![Step::Delete("a".into())] };
+    let history = |invoked, returned| {
+        vec![
+            wrote(1, 2, put("a", "x"), 2),
+            wrote(3, 8, delete("a"), 3),
+            failed(wrote(invoked, returned, call.clone(), 3)),
+        ]
+    };
+    assert_right(&history(4, 6));
+    assert_wrong(&history(9, 10));
+    let late = |invoked| [history(4, 6), vec![unknown(invoked, put("b", "y"))]].concat();
+    assert_right(&late(0));
+    assert_right(&late(7));
+}
+
 #[test]
 fn what_no_recorder_may_write_down() {
     let twice = vec![wrote(1, 2, put("a", "x"), 2), wrote(3, 4, put("a", "x"), 3)];
