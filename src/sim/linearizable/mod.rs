@@ -12,7 +12,7 @@
 //! - [`check_revisions`] takes the revisions at their word: every change has its own, so the order of
 //!   changes is known, and all that was seen is compared with the fold of the changes up to it, over all
 //!   keys together, in O(n log n). *Complete* if every outcome is known; with unknown outcomes it is only
-//!   necessary, by a little, that it finds nothing ([`revisions`] says what slips through).
+//!   necessary, by a little, that it finds nothing (the module `revisions` says what slips through).
 //!
 //! Neither ever convicts a history that is linearizable. [`check`] is both.
 //!
@@ -124,7 +124,7 @@ pub fn check(history: &[Operation], start: &Start, steps_max: u64) -> Verdict {
     }
 }
 
-/// Whether the revisions that clients saw fit together; see [`revisions`].
+/// Whether the revisions that clients saw fit together; the module `revisions` says how that is judged.
 ///
 /// # Errors
 ///
