@@ -3,6 +3,7 @@
 mod codec;
 mod demo;
 mod formats;
+mod linearizability;
 mod memory;
 mod paper;
 mod ports;
