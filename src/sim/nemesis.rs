@@ -6,14 +6,13 @@ use alloc::vec::Vec;
 use super::action::Action;
 use super::agenda::Due;
 use super::coverage::{Fault, Shape};
-use super::history::{Call, Step};
 use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
 use super::schedule::{Phase, Schedule};
 use super::world::{StoreOf, World};
 use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
-use crate::raft::{Bytes, Configuration, MemberChange, NodeId, Payload};
+use crate::raft::{Configuration, MemberChange, NodeId, Payload};
 
 /// How far clocks are off, in thousandths.
 const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
@@ -325,43 +324,6 @@ impl Schedule {
             self.act(world, Action::Retire(id));
             self.absent.remove(&id);
         }
-    }
-
-    // --- operations ----------------------------------------------------------------------------
-
-    /// Something for a client to do.
-    pub(super) fn draw_call(&mut self) -> Call {
-        let key = |number: u64| Bytes::from([b'a' + number as u8].as_slice());
-        let keys = self.load.keys;
-        let (one, other) = (self.random.below(keys), self.random.below(keys));
-        if self.phase == Phase::Storm && self.random.chance(self.load.reads) {
-            let all = self.random.chance(300);
-            return Call::Read(if all { (0..keys).map(key).collect() } else { Vec::from([key(one)]) });
-        }
-        self.values += 1;
-        let value = |number: u64| Bytes::from(alloc::format!("v{number}").as_bytes());
-        let new = value(self.values);
-        // What a key held a moment ago, or that it does not exist.
-        let guess = self.values.saturating_sub(self.random.between(1, 4));
-        let guess = (guess > 0 && self.random.chance(700)).then(|| value(guess));
-        let write = |compares, then, otherwise| Call::Write { compares, then, otherwise };
-        if !self.random.chance(self.load.transactions) {
-            let step =
-                if self.random.chance(200) { Step::Delete(key(one)) } else { Step::Put(key(one), new) };
-            return write(Vec::new(), Vec::from([step]), Vec::new());
-        }
-        let put = Step::Put(key(one), new);
-        if one == other {
-            return write(Vec::from([(key(one), guess)]), Vec::from([put]), Vec::from([Step::Get(key(one))]));
-        }
-        self.values += 1;
-        let then = match self.random.below(3) {
-            0 => Vec::from([put, Step::Put(key(other), value(self.values))]),
-            1 => Vec::from([put, Step::Get(key(other))]),
-            _ => Vec::from([put, Step::Delete(key(other))]),
-        };
-        let compares = if self.random.chance(500) { Vec::from([(key(other), guess)]) } else { Vec::new() };
-        write(compares, then, Vec::from([Step::Get(key(one)), Step::Get(key(other))]))
     }
 }
 

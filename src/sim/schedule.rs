@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 
 use super::action::{Action, ClientNumber};
 use super::agenda::{Agenda, Due};
-use super::client::Session;
 use super::coverage::Fault;
 use super::plan::{ELECTION_TIMEOUT_MS, Load, Round, Span, Troubles, Weather};
 use super::world::{StoreOf, World};
@@ -72,7 +71,7 @@ pub(super) struct Schedule {
     /// The latest value that was written, by number.
     pub(super) values: u64,
     /// Whom each client asked last.
-    asked: BTreeMap<ClientNumber, NodeId>,
+    pub(super) asked: BTreeMap<ClientNumber, NodeId>,
     /// The longest calm so far.
     pub(super) longest_calm_ms: u64,
     pub(super) longest_calm_steps: u64,
@@ -375,115 +374,6 @@ impl Schedule {
             world.coverage.fault(Fault::CrashDuringRestart);
             self.crash(world, id);
         }
-    }
-
-    // --- clients -------------------------------------------------------------------------------
-
-    /// A client that waits for nothing goes on: with the next operation, or with another attempt.
-    fn turn<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, number: ClientNumber)
-    where
-        StoreOf<K>: Default,
-    {
-        let client = world.client(number);
-        if client.current.is_none() && !client.surplus.is_empty() && !self.random.chance(self.load.impatient)
-        {
-            self.act(world, Action::GiveUp { client: number });
-        }
-        let client = world.client(number);
-        let action = match &client.current {
-            Some(current) if current.attempts.is_empty() && current.may_retry() => {
-                world.coverage.fault(Fault::ClientRetry);
-                let at = self.choose_member(world, number);
-                Action::Retry { client: number, at }
-            }
-            Some(_) => return,
-            None => {
-                let wants_session = client.session == Session::None;
-                match &mut self.phase {
-                    Phase::Calm { is_probed: true, .. } => return,
-                    // One more write shows that the cluster takes writes.
-                    Phase::Calm { is_probed, .. } => *is_probed = true,
-                    Phase::Storm => {}
-                }
-                let wants_session = wants_session && self.random.chance(self.load.sessions);
-                let at = self.choose_member(world, number);
-                if wants_session && self.phase == Phase::Storm {
-                    Action::OpenSession { client: number, at }
-                } else {
-                    Action::Call { client: number, at, call: self.draw_call() }
-                }
-            }
-        };
-        self.act(world, action);
-        if self.phase == Phase::Storm && self.random.chance(self.troubles.ambush) {
-            let delay_ms = self.random.between(0, 2 * self.weather.latency_ms.1);
-            self.after(delay_ms, Due::Ambush);
-        }
-        if let Some(current) = &world.client(number).current {
-            let operation = current.number;
-            let patience_ms = self.draw(self.load.patience_ms);
-            self.after(patience_ms, Due::Patience { client: number, operation });
-        }
-    }
-
-    fn lose_patience<P: Policies, K: kv::Rules>(
-        &mut self,
-        world: &mut World<P, K>,
-        number: ClientNumber,
-        operation: u64,
-    ) where
-        StoreOf<K>: Default,
-    {
-        let waits = |world: &World<P, K>| {
-            let current = world.client(number).current.as_ref();
-            current.is_some_and(|current| current.number == operation && !current.attempts.is_empty())
-        };
-        if !waits(world) {
-            return;
-        }
-        if self.random.chance(self.load.ends) && self.phase == Phase::Storm {
-            world.coverage.fault(Fault::ClientEnd);
-            self.act(world, Action::Replace { client: number });
-            return;
-        }
-        if !self.random.chance(self.load.impatient) {
-            world.coverage.fault(Fault::ClientTimeout);
-            self.act(world, Action::GiveUp { client: number });
-        }
-        let may_retry = |world: &World<P, K>| {
-            let current = world.client(number).current.as_ref();
-            current.is_some_and(|current| current.number == operation && current.may_retry())
-        };
-        if may_retry(world) {
-            world.coverage.fault(Fault::ClientRetry);
-            let at = self.choose_member(world, number);
-            self.act(world, Action::Retry { client: number, at });
-        }
-        if waits(world) {
-            let patience_ms = self.draw(self.load.patience_ms);
-            self.after(patience_ms, Due::Patience { client: number, operation });
-        }
-    }
-
-    /// Whom a client asks: the leader, as far as anybody knows, or anyone, even one that is down.
-    fn choose_member<P: Policies, K: kv::Rules>(
-        &mut self,
-        world: &mut World<P, K>,
-        number: ClientNumber,
-    ) -> NodeId
-    where
-        StoreOf<K>: Default,
-    {
-        let prefers_leader = self.phase != Phase::Storm || self.random.chance(self.load.to_leader);
-        let leader = world.cluster().leader().filter(|_| prefers_leader);
-        let chosen = leader.unwrap_or_else(|| {
-            let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
-            *self.random.pick(&ids)
-        });
-        if self.asked.insert(number, chosen).is_some_and(|before| before != chosen) {
-            world.coverage.fault(Fault::ClientSwitch);
-        }
-        chosen
     }
 
     // --- phases --------------------------------------------------------------------------------
