@@ -45,6 +45,10 @@ pub struct Progress {
     pub next_index: Index,
     /// How to send.
     pub flow: Flow,
+    /// Where the pipeline had come to when it was given up: refusals up to here may be echoes of what was
+    /// in it and do not make it be given up again (as TCP does it, RFC 6582). Zero when the follower has
+    /// that much, and at each heartbeat interval.
+    pub recover: Index,
     /// The highest commit index that was sent.
     pub commit_sent: Index,
     /// The latest read round that the follower confirmed.
@@ -60,6 +64,7 @@ impl Progress {
             match_index,
             next_index,
             flow: Flow::Probe { waiting: false },
+            recover: Index::ZERO,
             commit_sent: Index::ZERO,
             round_acked: 0,
             heard: false,

@@ -1,5 +1,6 @@
 //! Bugs that were found by reading and probing, kept. The story of each is in `docs/track-record.md`.
 
+use dkv::cluster::random::Random;
 use dkv::cluster::{Cluster, Options, Outcome, Shipped};
 use dkv::codec::{DecodeError, to_bytes};
 use dkv::kv::{Command, Op, Put, Store};
@@ -143,4 +144,36 @@ fn an_answer_beyond_what_was_asked_changes_nothing() {
     let progress = &leader.progress().expect("a leader has progress")[&N1];
     assert!(progress.next_index <= leader.log().last().index.next(), "{progress:?}");
     assert_eq!(progress.round_acked, 0, "no round was begun");
+}
+
+/// Found by simulation (`dkv sim`): a pipeline over a link that reorders was given up and sent anew for every
+/// refusal of an append that had only come early, until nothing but echoes was under way.
+#[test]
+fn reordering_does_not_make_a_storm_of_appends() {
+    const ENTRIES: usize = 200;
+    let limits = Limits { append_entries_max: 1, ..Limits::default() };
+    let mut cluster = Cluster::<Store>::with_options(2, Options { limits, ..Options::default() });
+    cluster.propose(put("first"));
+    let requests: Vec<_> = (0..ENTRIES).map(|_| cluster.submit(N0, put("k"))).collect();
+    let mut random = Random::new(1);
+    let mut since_heartbeat = 0;
+    while requests.iter().any(|request| cluster.outcome(*request).is_none()) {
+        let loaded = cluster.links().loaded();
+        if loaded.is_empty() {
+            cluster.timeout(N0, Timer::Heartbeat);
+            since_heartbeat = 0;
+            continue;
+        }
+        let ((from, to), queued) = *random.pick(&loaded);
+        let position = random.below(queued as u64) as usize;
+        cluster.deliver_message_at(from, to, position);
+        cluster.sync(N0, usize::MAX);
+        cluster.sync(N1, usize::MAX);
+        since_heartbeat += 1;
+        // Twice the pipeline, and an answer to each.
+        assert!(
+            since_heartbeat < 5 * ENTRIES,
+            "{since_heartbeat} messages without a pause, {queued} on a link"
+        );
+    }
 }

@@ -395,10 +395,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             Timer::Election => self.handle_election_timeout(ready),
             Timer::LeaderFresh => self.leader_fresh = false,
             Timer::CheckQuorum => self.handle_check_quorum(ready),
-            Timer::Heartbeat => {
-                self.broadcast_heartbeat(ready);
-                self.set(Timer::Heartbeat, ready);
-            }
+            Timer::Heartbeat => self.handle_heartbeat_timeout(ready),
             Timer::Transfer => self.abort_transfer(ready),
         }
     }

@@ -28,6 +28,15 @@ impl<C: Command, R: Rules> Node<C, R> {
         });
     }
 
+    /// Every heartbeat interval (§5.2). What is refused from now on may be lost anew.
+    pub(super) fn handle_heartbeat_timeout(&mut self, ready: &mut Ready<C>) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.progress.values_mut().for_each(|progress| progress.recover = Index::ZERO);
+        }
+        self.broadcast_heartbeat(ready);
+        self.set(Timer::Heartbeat, ready);
+    }
+
     pub(super) fn broadcast_heartbeat(&mut self, ready: &mut Ready<C>) {
         self.heartbeat_where(|_| true, ready);
     }
@@ -79,11 +88,20 @@ impl<C: Command, R: Rules> Node<C, R> {
         let Node { role: Role::Leader(leader), log, .. } = self else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         assert!(matched <= log.last().index, "{from} acknowledges {matched}, which it was never sent");
-        progress.match_index = R::advance_match(progress.match_index, matched);
+        let known = progress.match_index;
+        progress.match_index = R::advance_match(known, matched);
         progress.next_index = progress.next_index.max(R::next_after(progress.match_index));
+        if progress.match_index >= progress.recover {
+            progress.recover = Index::ZERO;
+        }
         match &progress.flow {
             Flow::Replicate { .. } => progress.acknowledge_inflight(matched),
-            Flow::Probe { .. } => progress.flow = Flow::pipeline(),
+            // A probe's answer says something new, unless there is nothing to say. What does not is an echo
+            // of an earlier append, and a pipeline would be sent for each of them.
+            Flow::Probe { .. } if matched > known || matched == log.last().index => {
+                progress.flow = Flow::pipeline();
+            }
+            Flow::Probe { .. } => {}
             Flow::Snapshot { .. } if progress.match_index >= log.purged().index => progress.probe::<R>(),
             Flow::Snapshot { .. } => {}
         }
@@ -100,12 +118,16 @@ impl<C: Command, R: Rules> Node<C, R> {
         let Node { role: Role::Leader(leader), log, .. } = self else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         let is_stale = match progress.flow {
-            Flow::Probe { .. } => prev.next() != progress.next_index,
-            Flow::Replicate { .. } => prev <= progress.match_index,
+            Flow::Probe { .. } => prev.next() != progress.next_index || prev <= progress.match_index,
+            // An append that came before the one ahead of it is refused too.
+            Flow::Replicate { .. } => prev <= progress.match_index.max(progress.recover),
             Flow::Snapshot { .. } => true,
         };
         if is_stale {
             return;
+        }
+        if let Flow::Replicate { .. } = progress.flow {
+            progress.recover = progress.next_index.prev();
         }
         // Skip the whole conflicting term: continue after the last own entry of it, or before the
         // follower's first if there is none (§5.3).
