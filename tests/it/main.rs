@@ -10,4 +10,5 @@ mod quorum;
 mod reference;
 mod regressions;
 mod scenarios;
+mod sim_command;
 mod tidy;
