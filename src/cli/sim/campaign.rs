@@ -206,12 +206,14 @@ impl Campaign {
     where
         StoreOf<K>: Default,
     {
+        let mut stopwatch = Stopwatch::start();
         while !shared.is_ending() {
             let place = shared.next_place.fetch_add(1, Ordering::Relaxed);
             if place >= self.seeds {
                 return;
             }
-            let ending = self.try_seed::<P, K>(place, shared);
+            let mut ending = self.try_seed::<P, K>(place, shared);
+            ending.busy = stopwatch.lap();
             if endings.send(ending).is_err() {
                 return;
             }
@@ -222,7 +224,6 @@ impl Campaign {
     where
         StoreOf<K>: Default,
     {
-        let stopwatch = Stopwatch::start();
         let mut trial = Trial::<P, K>::new(self.seed(place), self.steps);
         let mut before: u64 = 0;
         let is_complete = loop {
@@ -241,7 +242,7 @@ impl Campaign {
             }
         };
         let (report, failure) = (trial.report(), trial.failure());
-        Ending { place, report, failure, is_complete, busy: stopwatch.worked() }
+        Ending { place, report, failure, is_complete, busy: Duration::ZERO }
     }
 }
 

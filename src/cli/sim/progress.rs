@@ -57,8 +57,8 @@ impl Progress {
         let rate = standing.steps as f64 / self.since.elapsed().as_secs_f64().max(0.001);
         let message = || format!("{standing}, {} steps/s", grouped(rate as u64));
         if let Some(bar) = &self.bar {
-            bar.set_position(standing.worked);
             bar.set_message(message());
+            bar.set_position(standing.worked);
         } else if self.shown.elapsed() >= LINE_EVERY {
             self.shown = Instant::now();
             eprintln!("dkv: {}", message());
