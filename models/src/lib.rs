@@ -47,6 +47,7 @@
 //! `election_safety`, `leader_completeness`, `term_monotonic` and `vote_stability` are judged and cannot
 //! fail; they are here so that the worlds that can break them need no new definitions.
 
+pub mod bugs;
 pub mod check;
 pub mod configurations;
 pub mod converge;

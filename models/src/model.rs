@@ -1,4 +1,7 @@
 //! The stateright model: actions and steps of the [`environment`], properties by name, and counters.
+//!
+//! Stateright checks in threads of its own, so a model keeps the [bug](crate::bugs) that was active where
+//! it was made, and makes it active wherever replicas step.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,6 +10,7 @@ use dkv::raft::Raft;
 use dkv::replica::Rules;
 use stateright::{Model, Property};
 
+use crate::bugs::{self, Bug, with_bug};
 use crate::configurations::{Configuration, DiskSync};
 use crate::environment::{self, Action};
 use crate::properties::{CONVERGENCE, STEPWISE, witnesses};
@@ -21,6 +25,7 @@ const WITNESSES: usize = 6;
 pub struct Replication<R = Raft> {
     configuration: Configuration,
     counters: Counters,
+    bug: Option<Bug>,
     rules: PhantomData<R>,
 }
 
@@ -42,10 +47,11 @@ pub struct Counters {
 }
 
 impl<R: Rules> Replication<R> {
-    /// The model of a configuration.
+    /// The model of a configuration. Replicas have the bug that is active now, if `R` has bugs.
     #[must_use]
     pub fn new(configuration: Configuration) -> Replication<R> {
-        Replication { configuration, counters: Counters::default(), rules: PhantomData }
+        let (counters, bug) = (Counters::default(), bugs::active());
+        Replication { configuration, counters, bug, rules: PhantomData }
     }
 
     /// The configuration.
@@ -102,7 +108,7 @@ fn converges<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
         return true;
     }
     model.counters.convergence_runs.fetch_add(1, Ordering::Relaxed);
-    match converge::healed(state) {
+    match with_bug(model.bug, || converge::healed(state)) {
         Ok(rounds) => {
             model.counters.convergence_rounds.fetch_max(u64::from(rounds), Ordering::Relaxed);
             true
@@ -116,7 +122,7 @@ fn shows<R: Rules, const W: usize>(model: &Replication<R>, state: &State<R>) -> 
     if state.violated.is_some() || model.counters.seen[W].load(Ordering::Relaxed) {
         return false;
     }
-    let shows = (witnesses::<R>()[W].shows)(model, state);
+    let shows = with_bug(model.bug, || (witnesses::<R>()[W].shows)(model, state));
     model.counters.seen[W].store(shows, Ordering::Relaxed);
     shows
 }
@@ -126,7 +132,7 @@ impl<R: Rules + Send + Sync + 'static> Model for Replication<R> {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State<R>> {
-        vec![environment::found(&self.configuration)]
+        vec![with_bug(self.bug, || environment::found(&self.configuration))]
     }
 
     fn actions(&self, state: &State<R>, actions: &mut Vec<Action>) {
@@ -136,7 +142,7 @@ impl<R: Rules + Send + Sync + 'static> Model for Replication<R> {
 
     fn next_state(&self, state: &State<R>, action: Action) -> Option<State<R>> {
         self.counters.actions[action.kind()].fetch_add(1, Ordering::Relaxed);
-        Some(environment::step(&self.configuration, state, action))
+        Some(with_bug(self.bug, || environment::step(&self.configuration, state, action)))
     }
 
     fn format_action(&self, action: &Action) -> String {

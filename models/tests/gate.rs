@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::process::Command;
 
-use dkv::raft::rules::Route;
-use dkv::raft::{EntryId, Index, MessageKind, Raft, Term, rules};
+use dkv::raft::{EntryId, Index, Raft, Term};
 use dkv::replica;
+use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::check::{Report, Verdict, check};
 use dkv_models::configurations::named;
 
@@ -65,97 +65,33 @@ fn the_exit_status_says_what_happened() {
 
 // --- the gate can fail: one mistake at a time --------------------------------------------------------
 
-/// A set of rules with one of them replaced.
-macro_rules! mistake {
-    ($name:ident, $($rule:item)+) => {
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        struct $name;
-        impl rules::Rules for $name { $($rule)+ }
-        impl replica::Rules for $name {}
-    };
-}
+/// A bug, a configuration that finds it, and the property that it breaks there.
+const FOUND: &[(Bug, &str, &str)] = &[
+    (Bug::AcknowledgesBeforeSync, "quick-disk", "committed_on_quorum"),
+    (Bug::SmallMajority, "four", "committed_on_quorum"),
+    (Bug::LeaderCountsUnsynced, "quick-disk", "committed_on_quorum"),
+    (Bug::AcknowledgesOneMore, "quick", "no_panic"),
+    (Bug::AcknowledgementIgnored, "quick", "healed_replicas_converge"),
+];
 
-mistake!(
-    AcknowledgesBeforeSync,
-    fn route(kind: MessageKind) -> Route {
-        match kind {
-            MessageKind::AppendAccepted => Route::Now,
-            other => Raft::route_of(other),
+#[test]
+fn a_bug_is_found_under_the_name_of_what_it_breaks() {
+    for (bug, configuration, property) in FOUND {
+        let report = with_bug(Some(*bug), || run::<Injected>(configuration));
+        assert_eq!(report.status(), 1, "{bug}: {}", report.line());
+        let Verdict::Violated { broken, path } = report.verdict else { panic!("{bug}: {}", report.line()) };
+        assert_eq!(broken.property, *property, "{bug}: {path:?}");
+        let names = bug.killed_by().iter().map(|killer| killer.name());
+        assert!(names.into_iter().any(|name| name == *property), "{bug} is not expected to break {property}");
+        if *bug == Bug::AcknowledgesBeforeSync {
+            assert!(path.len() <= 5, "the path was shortened: {path:?}");
         }
     }
-);
-mistake!(
-    HalfIsEnough,
-    fn majority(voters: usize) -> usize {
-        voters / 2
-    }
-);
-mistake!(
-    LeaderCountsItselfBeforeSync,
-    fn leader_match(_durable: Index, last: Index) -> Index {
-        last
-    }
-);
-mistake!(
-    AcknowledgesTooMuch,
-    fn acknowledged(prev: Index, entries: u64, _own_last: Index) -> Index {
-        prev.plus(entries + 1)
-    }
-);
-mistake!(
-    NeverNotesAnAcknowledgement,
-    fn advance_match(known: Index, _acknowledged: Index) -> Index {
-        known
-    }
-);
-
-/// The rule that ships, under a name that a replacement can call.
-trait Shipped {
-    fn route_of(kind: MessageKind) -> Route;
-}
-
-impl Shipped for Raft {
-    fn route_of(kind: MessageKind) -> Route {
-        <Raft as rules::Rules>::route(kind)
-    }
-}
-
-/// Runs with a mistake and returns the property that it broke and the path there.
-fn finds<R: replica::Rules + Send + Sync + 'static>(name: &str) -> (&'static str, Vec<String>) {
-    let report = run::<R>(name);
-    assert_eq!(report.status(), 1);
-    match report.verdict {
-        Verdict::Violated { broken, path } => (broken.property, path),
-        other => panic!("{name}: {other:?}"),
-    }
 }
 
 #[test]
-fn a_follower_that_acknowledges_before_its_sync_is_caught() {
-    let (property, path) = finds::<AcknowledgesBeforeSync>("quick-disk");
-    assert_eq!(property, "committed_on_quorum");
-    assert!(path.len() <= 5, "the path was shortened: {path:?}");
-}
-
-#[test]
-fn half_of_four_voters_is_no_majority() {
-    assert_eq!(finds::<HalfIsEnough>("four").0, "committed_on_quorum");
-}
-
-#[test]
-fn a_leader_that_counts_itself_before_its_sync_is_caught() {
-    assert_eq!(finds::<LeaderCountsItselfBeforeSync>("quick-disk").0, "committed_on_quorum");
-}
-
-#[test]
-fn an_acknowledgement_of_what_was_never_sent_is_caught_as_a_panic() {
-    let (property, path) = finds::<AcknowledgesTooMuch>("quick");
-    assert_eq!(property, "no_panic", "{path:?}");
-}
-
-#[test]
-fn acknowledgements_that_are_never_noted_break_convergence() {
-    assert_eq!(finds::<NeverNotesAnAcknowledgement>("quick").0, "healed_replicas_converge");
+fn without_a_bug_the_same_rules_explore_the_same_states() {
+    assert_eq!(counts(&run::<Injected>("quick")), counts(&run::<Raft>("quick")));
 }
 
 #[test]

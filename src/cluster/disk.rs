@@ -21,6 +21,11 @@ pub trait DiskRules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOr
         pending.push_back(write);
     }
 
+    /// What a sync makes durable of a write: all of it, before there is a receipt.
+    fn persist<C: Command>(synced: &mut Durable<C>, write: Write<C>) {
+        synced.apply(write);
+    }
+
     /// How many of the unsynced writes a crash keeps: any prefix may survive.
     fn survivors(pending: usize, wanted: usize) -> usize {
         wanted.min(pending)
@@ -32,6 +37,9 @@ pub trait DiskRules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOr
     fn admits(known: u64, found: u64) -> bool {
         found == known
     }
+
+    /// What a crash leaves of the first write that did not survive: nothing, a record is atomic.
+    fn tear<C: Command>(_left: &mut Durable<C>, _write: Write<C>) {}
 
     /// What a crash leaves of what was synced: all of it.
     fn keeps_synced<C: Clone>(synced: &Durable<C>) -> Durable<C> {
@@ -102,10 +110,10 @@ impl<C: Command> Disk<C> {
     }
 
     /// Syncs the `count` oldest writes. Returns how many there were.
-    pub(super) fn sync(&mut self, count: usize) -> usize {
+    pub(super) fn sync<D: DiskRules>(&mut self, count: usize) -> usize {
         let count = count.min(self.pending.len());
         for write in self.pending.drain(..count) {
-            self.synced.apply(write);
+            D::persist(&mut self.synced, write);
         }
         let current = self.synced.snapshot.last;
         self.snapshots.retain(|last, _| *last >= current);
@@ -116,9 +124,14 @@ impl<C: Command> Disk<C> {
     pub(super) fn crash<D: DiskRules>(&mut self, keep: usize) {
         let mut after = D::keeps_synced(&self.synced);
         let keep = D::survivors(self.pending.len(), keep);
-        for write in self.pending.drain(..).take(keep) {
+        let mut pending = self.pending.drain(..);
+        for write in pending.by_ref().take(keep) {
             after.apply(write);
         }
+        if let Some(torn) = pending.next() {
+            D::tear(&mut after, torn);
+        }
+        drop(pending);
         self.synced = after;
         self.staging = None;
     }

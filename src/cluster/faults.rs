@@ -104,7 +104,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     /// Syncs up to `count` of a member's oldest unsynced writes.
     pub fn sync(&mut self, id: NodeId, count: usize) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let count = member.disk.sync(count);
+        let count = member.disk.sync::<P::Disk>(count);
         if count > 0 && member.replica.is_some() {
             let count = u32::try_from(count).expect("the queue of writes is short");
             self.step(id, Event::Sync(count), Input::Persisted(count));

@@ -15,7 +15,8 @@ use crate::raft::invariants::{
 };
 use crate::raft::quorum::is_quorum;
 use crate::raft::{
-    Command, Configuration, Durable, Entry, EntryId, HardState, Index, Node, NodeId, Raft, Rules, Term,
+    Command, Committed, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Message, Node,
+    NodeId, Raft, Rules, Term,
 };
 
 /// What was ever committed, and who ever led.
@@ -118,6 +119,18 @@ impl<C: Command> Ledger<C> {
         }
         for entry in appended {
             others.clone().try_for_each(|other| log_matching_at(after, other, entry.id.index))?;
+        }
+        if let Some(before) = before
+            && vitals.leads.is_some()
+            && vitals.leads == before.leads
+            && vitals.commit > before.commit
+        {
+            // By counting, a leader commits entries of its own term, and earlier ones only with them
+            // (§5.4.2): otherwise a later leader may lack them.
+            let own = after.log().term_at(vitals.commit) == vitals.leads;
+            ensure(own, Invariant::LeaderCompleteness, || {
+                format!("{} committed up to {}, which is not of its own term", after.id(), vitals.commit)
+            })?;
         }
         let before_commit = before.map_or(after.log().snapshot().last.index, |before| before.commit);
         if vitals.commit > before_commit {
@@ -244,6 +257,48 @@ impl<C: Command> Ledger<C> {
             format!("{last} is not on a quorum of the disks of {}", self.governing)
         })
     }
+}
+
+/// What a message that leaves says of its sender is on the sender's disk by then: its term
+/// (`term_monotonic`), the vote it gives or asks others to join (`vote_stability`), the entries that it
+/// vouches for (`committed_on_quorum`). Figure 2: "updated on stable storage before responding to RPCs".
+///
+/// # Errors
+/// The violation.
+pub fn leaves_only_durable<C: Command>(envelope: &Envelope<C>, disk: &Durable<C>) -> Verdict {
+    let Envelope { from, to, term, message } = envelope;
+    let sworn = disk.hard_state;
+    ensure(*term <= sworn.term, Invariant::TermMonotonic, || {
+        format!("a message of {from} in term {term} left while its disk was in {}", sworn.term)
+    })?;
+    let voted_for = match message {
+        Message::RequestVote { .. } => Some(*from),
+        Message::RequestVoteResponse { granted: true } => Some(*to),
+        _ => None,
+    };
+    let is_sworn = voted_for.is_none() || *term < sworn.term || sworn.voted_for == voted_for;
+    ensure(is_sworn, Invariant::VoteStability, || {
+        format!("the vote of {from} for {voted_for:?} in term {term} left before it was on its disk")
+    })?;
+    let vouched = match message {
+        Message::AppendAccepted { matched } => *matched,
+        Message::InstallSnapshotResponse { last, installed: true, .. } => last.index,
+        _ => Index::ZERO,
+    };
+    ensure(vouched <= disk.last().index, Invariant::CommittedOnQuorum, || {
+        format!("{from} vouches for {vouched}, and its disk ends at {}", disk.last())
+    })
+}
+
+/// Nothing is applied that a crash could take back: a store is never ahead of its own log
+/// (`state_machine_safety` across a restart).
+///
+/// # Errors
+/// The violation.
+pub fn applies_only_durable<C: Command>(id: NodeId, apply: Committed, disk: &Durable<C>) -> Verdict {
+    ensure(apply.is_empty() || apply.to <= disk.last().index, Invariant::StateMachineSafety, || {
+        format!("{id} applies up to {}, and its disk ends at {}", apply.to, disk.last())
+    })
 }
 
 /// `healed_replicas_converge`: all live members of the configuration hold every committed entry and the

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::invariants::healed_replicas_converge;
+use super::invariants::{applies_only_durable, healed_replicas_converge, leaves_only_durable};
 use super::member::REAL_TIME_PERMILLE;
 use super::trace::Event;
 use super::{Cluster, Outcome, Pending, Policies};
@@ -301,6 +301,10 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         let verdict = self.ledger.observe_step(before, replica.node(), appended, others, |id| {
             members.get(&id).map(|member| member.disk.synced())
         });
+        let disk = members[&id].disk.synced();
+        let verdict = verdict
+            .and_then(|()| effects.messages.iter().try_for_each(|left| leaves_only_durable(left, disk)))
+            .and_then(|()| applies_only_durable(id, effects.apply, disk));
         self.judge(verdict);
     }
 

@@ -4,8 +4,6 @@
 //! owned values, everything can fail, a command's effects arrive as one atomic batch together with
 //! the position they lead to, and a view can be read on another thread while the engine moves on.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,6 +14,7 @@ use super::key::Key;
 use super::response::{KeyValue, RangeOutcome, Record};
 use super::rules::Rules;
 use super::session::{SessionChange, Sessions};
+use super::tree::Tree;
 use crate::raft::types::{Bytes, EntryId};
 
 /// The engine cannot do its work. It says nothing about the command: the node must stop, and after a
@@ -186,10 +185,10 @@ impl Snapshot {
     }
 }
 
-/// The engine in memory. It is a value: the models compare and hash it.
+/// The engine in memory, over a B+tree. It is a value: clusters compare and hash it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BTreeEngine {
-    keys: BTreeMap<Key, Record>,
+    keys: Tree<Record>,
     sessions: Sessions,
     position: Position,
 }
@@ -200,7 +199,7 @@ impl BTreeEngine {
     #[must_use]
     pub fn new(session_ttl_entries: u64) -> BTreeEngine {
         BTreeEngine {
-            keys: BTreeMap::new(),
+            keys: Tree::new(),
             sessions: Sessions::new(session_ttl_entries),
             position: Position::default(),
         }
@@ -221,7 +220,7 @@ impl View for BTreeEngine {
     }
 
     fn range(&self, keys: &KeyRange) -> impl Iterator<Item = Result<KeyValue, EngineError>> {
-        self.keys.range::<[u8], _>(keys.bounds()).map(|entry| Ok(key_value(entry)))
+        self.keys.range(keys.bounds()).map(|entry| Ok(key_value(entry)))
     }
 
     fn sessions(&self) -> &Sessions {
@@ -262,13 +261,8 @@ impl Engine for BTreeEngine {
         sessions: Vec<SessionChange>,
         position: Position,
     ) -> Result<(), EngineError> {
-        let value = put.value.to_value();
-        match self.keys.entry(put.key.to_key()) {
-            Entry::Occupied(mut record) => record.get_mut().put(value, put.lease, position.revision),
-            Entry::Vacant(place) => {
-                place.insert(Record::created(value, put.lease, position.revision));
-            }
-        }
+        let record = Record::created(put.value.to_value(), put.lease, position.revision);
+        self.keys.merge(put.key.to_key(), record, |old, new| old.put(new.value, new.lease, new.mod_revision));
         self.arrive(sessions, position);
         Ok(())
     }

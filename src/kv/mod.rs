@@ -46,8 +46,8 @@
 //! # Where things are
 //!
 //! `command`, `key` and `response` are the vocabulary, `store` applies, `check` finds malformed requests,
-//! `txn` evaluates without writing, `session` is the table, `engine` keeps the keys, `rules` holds the decisions that a checker may
-//! take away one at a time. The bytes of it all are in [`codec::kv`](crate::codec::kv).
+//! `txn` evaluates without writing, `session` is the table, `engine` keeps the keys, in memory in the ordered
+//! map of `tree`, `rules` holds the decisions that a checker may take away one at a time. The bytes of it all are in [`codec::kv`](crate::codec::kv).
 //!
 //! # Invariants
 //!
@@ -76,6 +76,7 @@ mod response;
 mod rules;
 mod session;
 mod store;
+mod tree;
 mod txn;
 
 pub use check::TXN_OPS_MAX;
@@ -92,3 +93,4 @@ pub use response::{
 pub use rules::{Rules, Shipped, Verdict};
 pub use session::{Answer, Session, SessionChange, Sessions};
 pub use store::{SESSION_TTL_ENTRIES, Store};
+pub use tree::Tree;

@@ -9,6 +9,7 @@ use core::hash::Hash;
 use super::command::Revision;
 use super::engine::{EngineError, Snapshot, View};
 use super::session::Sessions;
+use super::store::SESSION_TTL_ENTRIES;
 use crate::raft::types::Index;
 
 /// What a request is to its session.
@@ -38,6 +39,12 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     /// later request under it is refused, because it may have taken effect (dissertation §6.3).
     fn is_expired(last_used: Index, now: Index, ttl_entries: u64) -> bool {
         last_used.0.saturating_add(ttl_entries) < now.0
+    }
+
+    /// For how many entries an unused session stays open in a store that starts empty. Replicas of one
+    /// cluster must agree on it.
+    fn session_ttl_entries() -> u64 {
+        SESSION_TTL_ENTRIES
     }
 
     /// The revision grows by one with a command that changed a key, and with no other (etcd's model).

@@ -31,7 +31,7 @@ pub struct Store<E = BTreeEngine, R = Shipped> {
 
 impl<R: Rules> Default for Store<BTreeEngine, R> {
     fn default() -> Store<BTreeEngine, R> {
-        Store::open(BTreeEngine::new(SESSION_TTL_ENTRIES))
+        Store::open(BTreeEngine::new(R::session_ttl_entries()))
     }
 }
 

@@ -12,6 +12,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::durable::{Durable, Purge, configuration_before};
+use super::rules::Rules;
 use super::types::{Command, Configuration, Entry, EntryId, Index, Payload, SnapshotMeta, Term};
 
 /// The entries that are not compacted away, and what stands for those that are.
@@ -155,12 +156,12 @@ impl<C: Command> Log<C> {
     }
 
     /// Drops every entry after `keep`; the configuration falls back to the one before (§6).
-    pub(super) fn truncate(&mut self, keep: Index) {
+    pub(super) fn truncate<R: Rules>(&mut self, keep: Index) {
         assert!(keep >= self.purged.index, "what is compacted is committed and never truncated");
         assert!(keep < self.last().index, "a truncation drops something");
         let count = usize::try_from(keep.0 - self.purged.index.0).expect("fits in memory");
         self.entries.truncate(count);
-        if self.configuration_index > keep {
+        if R::falls_back(self.configuration_index, keep) {
             self.find_configuration();
         }
     }

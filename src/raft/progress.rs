@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::rules::Rules;
 use super::types::{EntryId, Index};
 
 /// How the leader sends to a follower.
@@ -66,8 +67,8 @@ impl Progress {
     }
 
     /// Starts over from what is known to match.
-    pub(super) fn probe(&mut self) {
-        self.next_index = self.match_index.next();
+    pub(super) fn probe<R: Rules>(&mut self) {
+        self.next_index = R::next_after(self.match_index);
         self.flow = Flow::Probe { waiting: false };
     }
 

@@ -37,11 +37,11 @@ pub fn quorum_index<R: Rules>(configuration: &Configuration, reached: impl Fn(No
             let mut sorted = [Index::ZERO; INLINE];
             voters.iter().zip(&mut sorted).for_each(|(id, slot)| *slot = reached(*id));
             let sorted = &mut sorted[..voters.len()];
-            sorted.sort_unstable_by(|a, b| b.cmp(a));
+            R::rank(sorted);
             sorted[needed - 1]
         } else {
             let mut sorted: Vec<Index> = voters.iter().map(|id| reached(*id)).collect();
-            sorted.sort_unstable_by(|a, b| b.cmp(a));
+            R::rank(&mut sorted);
             sorted[needed - 1]
         }
     };

@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::durable::Write;
 use super::message::Envelope;
+use super::rules::Rules;
 use super::types::{Configuration, EntryId, Index, NodeId, RequestId, SnapshotMeta, Term};
 
 /// A timer that the environment keeps. The node says when to set and cancel one; the environment
@@ -327,7 +328,7 @@ impl Limits {
 ///
 /// # Errors
 /// [`Refusal::InvalidChange`] if it makes no sense; nothing changed.
-pub(super) fn changed_configuration(
+pub(super) fn changed_configuration<R: Rules>(
     current: &Configuration,
     changes: &[MemberChange],
 ) -> Result<Configuration, Refusal> {
@@ -356,7 +357,7 @@ pub(super) fn changed_configuration(
         return Err(Refusal::InvalidChange);
     }
     // Learners do not count, so a change among them needs no joint phase.
-    if next.voters != current.voters {
+    if R::needs_joint(&current.voters, &next.voters) {
         next.outgoing = Some(current.voters.clone());
     }
     Ok(next)

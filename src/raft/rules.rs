@@ -5,12 +5,13 @@
 //! it protects, or the routing of a message. Rules see plain values and no node, which keeps
 //! each one readable next to the sentence of the paper that it implements.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::message::MessageKind;
-use super::types::{EntryId, HardState, Index, NodeId, Term};
+use super::types::{Configuration, EntryId, HardState, Index, NodeId, Term};
 
 /// When a message may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +26,21 @@ pub enum Route {
 pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + Ord + Hash {
     // --- quorums -----------------------------------------------------------------------------
 
+    /// Who counts when the node `own` looks for a quorum: the voters of the configuration. A learner
+    /// does not (dissertation §4.2.1), nor does a leader that the configuration leaves out (§6).
+    fn electorate(configuration: &Configuration, _own: NodeId) -> Cow<'_, Configuration> {
+        Cow::Borrowed(configuration)
+    }
+
     /// How many of `voters` make a majority (§5.2).
     fn majority(voters: usize) -> usize {
         voters / 2 + 1
+    }
+
+    /// Sorts what the voters have reached, the furthest first, so that a majority has reached what stands
+    /// at its own size (§5.3).
+    fn rank(reached: &mut [Index]) {
+        reached.sort_unstable_by(|a, b| b.cmp(a));
     }
 
     /// A joint decision needs separate majorities of both configurations (§6).
@@ -57,6 +70,17 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         voted_for.is_none_or(|voted| voted == candidate)
     }
 
+    /// Whether a node may vote: whether or not its own log says that it is a voter, since the entry that
+    /// promotes it may not have reached it (dissertation §4.1).
+    fn may_vote(_is_voter: bool) -> bool {
+        true
+    }
+
+    /// Whose votes and pre-votes a candidate asks for: those of both configurations (§6).
+    fn is_asked(incoming: bool, outgoing: bool) -> bool {
+        incoming || outgoing
+    }
+
     /// The election restriction: the candidate's log must be at least as up-to-date (§5.4.1).
     fn is_up_to_date(candidate_last: EntryId, own_last: EntryId) -> bool {
         candidate_last >= own_last
@@ -78,12 +102,28 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         term >= current
     }
 
+    /// Whether the sender of a void message of this kind is told the current term, if the message asks for
+    /// an answer at all (§5.1). Otherwise one that is behind could stay so (dissertation §9.6).
+    fn answers_stale(_kind: MessageKind) -> bool {
+        true
+    }
+
+    /// A leader goes on after a check only if it has heard from a quorum (dissertation §6.2).
+    fn keeps_leading(heard_quorum: bool) -> bool {
+        heard_quorum
+    }
+
     /// A candidate counts its own vote when that vote is durable (§5.2, Figure 2).
     fn counts_own_vote(durable: HardState, current: HardState) -> bool {
         durable == current
     }
 
     // --- durability --------------------------------------------------------------------------
+
+    /// Whether term and vote go to disk with what a step writes: whenever either changed (Figure 2).
+    fn writes_hard_state(before: HardState, current: HardState) -> bool {
+        current != before
+    }
 
     /// When a message of this kind may leave: what states or depends on a term, a vote or entries of
     /// its own sender goes after the sync; the leader replicates while it syncs (dissertation §10.2.1).
@@ -172,6 +212,17 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         known.max(acknowledged)
     }
 
+    /// What a leader knows to match after a refusal that leads back to `conflict`: what it knew. A refusal
+    /// says where logs differ, and nothing of what is durable (§5.3).
+    fn match_after_refusal(known: Index, _conflict: Index) -> Index {
+        known
+    }
+
+    /// The lowest entry to send next: the one after those that match (Figure 2, nextIndex).
+    fn next_after(matched: Index) -> Index {
+        matched.next()
+    }
+
     /// What a new leader knows to match: nothing (Figure 2, "initialized to 0").
     fn initial_match(_own_last: Index) -> Index {
         Index::ZERO
@@ -201,6 +252,12 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
         commit_term == current
     }
 
+    /// Whether a read that has just arrived is served by the round that is under way. It is not: answers of
+    /// that round may be older than the read (dissertation §6.4, step 3).
+    fn joins_round(_is_open: bool) -> bool {
+        false
+    }
+
     /// Whether an acknowledgement of `acked` confirms leadership for reads of `round`
     /// (dissertation §6.4, step 3).
     fn confirms_round(acked: u64, round: u64) -> bool {
@@ -213,6 +270,17 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     /// of its own term (dissertation §4.1; the 2015 correction).
     fn may_change_configuration(pending: bool, commit_term: Term, current: Term) -> bool {
         !pending && commit_term == current
+    }
+
+    /// Whether a change of voters goes through a joint phase: whenever they differ (§6).
+    fn needs_joint(current: &BTreeSet<NodeId>, next: &BTreeSet<NodeId>) -> bool {
+        current != next
+    }
+
+    /// The configuration at `index` is no longer in force when the log is cut off after `keep` (§6: a
+    /// server uses the latest configuration in its log).
+    fn falls_back(index: Index, keep: Index) -> bool {
+        index > keep
     }
 
     /// The joint phase is left only when its own entry is committed (§6).
@@ -238,6 +306,18 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     /// How far the log may be purged: what a durable snapshot covers and the store has applied (§7).
     fn purge_limit(requested: Index, snapshot: Index, applied: Index) -> Index {
         requested.min(snapshot).min(applied)
+    }
+
+    /// Where the configuration of a snapshot is looked up: at its own last entry, whatever the log holds
+    /// after it (§7).
+    fn snapshot_configuration(last: Index, _log_last: Index) -> Index {
+        last
+    }
+
+    /// Term and vote after a snapshot that ends at `_last` was installed: they do not come from the log
+    /// (§5.1, §7).
+    fn hard_state_after_snapshot(hard: HardState, _last: EntryId) -> HardState {
+        hard
     }
 
     /// Whether a snapshot carries anything a node lacks; an old one must never move it back (§7).

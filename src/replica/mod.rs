@@ -249,14 +249,14 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         effects.leadership = ready.leadership;
         effects.confirmed_round = ready.confirmed_round;
         for outcome in ready.reads {
-            if !self.asking.remove(&outcome.request) {
+            let Some(request) = R::take_asking(&mut self.asking, outcome.request) else {
                 continue; // Cancelled, answered already, or of an earlier incarnation.
-            }
+            };
             match outcome.index {
                 Ok(index) => {
-                    self.reads.insert((index, outcome.request));
+                    self.reads.insert((index, request));
                 }
-                Err(refusal) => effects.answer(outcome.request, Err(Failure::Refused(refusal))),
+                Err(refusal) => effects.answer(request, Err(Failure::Refused(refusal))),
             }
         }
         if !self.reads.is_empty() {

@@ -13,6 +13,12 @@ pub trait Rules: rules::Rules {
         proposed == applied
     }
 
+    /// The waiting read that an answer is for: the one that it names. An answer may be to a read that was
+    /// cancelled, or made before a restart (dissertation §6.4).
+    fn take_asking(asking: &mut BTreeSet<RequestId>, answered: RequestId) -> Option<RequestId> {
+        asking.take(&answered)
+    }
+
     /// A linearizable read is served when everything up to its read index is applied
     /// (dissertation §6.4, step 4).
     fn may_serve(read_index: Index, applied: Index) -> bool {

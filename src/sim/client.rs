@@ -133,7 +133,8 @@ pub(super) fn write_return(call: &Call, response: &Response) -> Option<Return> {
     Some(Return { succeeded, revision: Some(response.revision.0), found: seen })
 }
 
-fn found(kv: &KeyValue) -> Found {
+/// A key as a client sees it.
+pub(super) fn found(kv: &KeyValue) -> Found {
     Found {
         value: kv.record.value.clone(),
         create_revision: kv.record.create_revision.0,

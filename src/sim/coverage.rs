@@ -145,6 +145,8 @@ pub enum Shape {
     WriteLost,
     /// A retry was answered from the session table.
     RetryAnswered,
+    /// A client's session had expired when it asked again.
+    SessionExpired,
     /// A leadership transfer went through.
     TransferCompleted,
     /// A member with another directory was refused.
@@ -155,7 +157,7 @@ pub enum Shape {
 
 impl Shape {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Shape; 14] = [
+    pub const ALL: [Shape; 15] = [
         Shape::SuffixOverwritten,
         Shape::FigureEight,
         Shape::SnapshotInstalled,
@@ -167,6 +169,7 @@ impl Shape {
         Shape::StaleReadRefused,
         Shape::WriteLost,
         Shape::RetryAnswered,
+        Shape::SessionExpired,
         Shape::TransferCompleted,
         Shape::DirectoryRefused,
         Shape::CommittedLater,

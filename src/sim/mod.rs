@@ -18,18 +18,32 @@ use alloc::vec::Vec;
 use self::action::Action;
 use self::coverage::Coverage;
 use self::plan::Plan;
-pub use self::schedule::CALM_MS_MAX;
+pub use self::schedule::{CALM_MS_MAX, CALM_STEPS_MAX};
 use self::schedule::{Phase, Schedule};
 use self::world::{Failure, StoreOf, Work, World};
 use crate::cluster::random::Random;
 use crate::cluster::{Policies, Shipped};
 use crate::kv;
 
+/// For how many entries an unused session stays open in a simulated cluster: few enough that some expire
+/// while their clients still want them.
+pub const SESSION_TTL_ENTRIES: u64 = 200;
+
+/// The store's rules as they ship, with sessions that expire soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BriefSessions;
+
+impl kv::Rules for BriefSessions {
+    fn session_ttl_entries() -> u64 {
+        SESSION_TTL_ENTRIES
+    }
+}
+
 /// The longest storm of a round, in steps.
 const STORM_STEPS_MAX: u64 = 5_000;
 
 /// One world of one seed.
-pub struct Run<P: Policies = Shipped, K: kv::Rules = kv::Shipped>
+pub struct Run<P: Policies = Shipped, K: kv::Rules = BriefSessions>
 where
     StoreOf<K>: Default,
 {
@@ -54,6 +68,8 @@ pub struct Report {
     pub time_ms: u64,
     /// The longest time between the last fault of a round and rest.
     pub longest_calm_ms: u64,
+    /// The most steps that it took.
+    pub longest_calm_steps: u64,
     /// Entries that were committed.
     pub committed: u64,
     /// Terms that somebody led.
@@ -179,6 +195,7 @@ where
             rounds: self.rounds,
             time_ms: cluster.time_ms(),
             longest_calm_ms: self.schedule.longest_calm_ms,
+            longest_calm_steps: self.schedule.longest_calm_steps,
             committed: cluster.ledger().last().index.0,
             terms: cluster.ledger().leaders().len() as u64,
             work: self.world.work(),

@@ -74,9 +74,6 @@ impl Schedule {
                 self.act(world, Action::SetClockRate { id: any, permille });
             }
             Trouble::DiskSwap => self.swap_disk(world, any),
-            Trouble::BackUp => {
-                self.act(world, Action::BackUp(any));
-            }
             Trouble::Transfer => {
                 world.coverage.fault(Fault::Transfer);
                 self.act(world, Action::Transfer { at: leader.unwrap_or(any), to: any });
@@ -100,15 +97,24 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         let Some(leader) = world.cluster().leader() else { return };
-        if self.random.chance(400) {
-            world.coverage.fault(Fault::LeaderCrash);
-            return self.crash(world, leader);
+        if self.random.chance(500) {
+            // Others come back in time to succeed it.
+            let cuts: Vec<Link> = world.cluster().links().cuts().collect();
+            if !cuts.is_empty() {
+                world.coverage.fault(Fault::Heal);
+                self.act(world, Action::Restore(cuts));
+            }
         }
         let others: Vec<NodeId> =
             world.cluster().members().keys().copied().filter(|id| *id != leader).collect();
         let reached = self.random.between(0, 1) as usize;
         let unreached = others.iter().filter(|_| self.random.chance(900)).skip(reached);
         let cut = unreached.flat_map(|id| [(*id, leader), (leader, *id)]).collect();
+        // What it has sent is lost with it, so that it alone has its latest entries.
+        if self.random.chance(400) {
+            world.coverage.fault(Fault::LeaderCrash);
+            self.crash(world, leader);
+        }
         self.cut(world, Fault::IsolatedLeader, cut);
     }
 
@@ -271,7 +277,7 @@ impl Schedule {
             member.replica().is_some() && !configuration.contains(**id) && is_fresh(member)
         });
         let waiting = waiting.map(|(id, _)| *id);
-        if waiting.is_none() && world.cluster().members().len() as u64 >= MEMBERS_MAX + 1 {
+        if waiting.is_none() && world.cluster().members().len() as u64 > MEMBERS_MAX {
             return None;
         }
         let id = waiting.unwrap_or(NodeId(self.next_member));

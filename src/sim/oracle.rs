@@ -8,9 +8,11 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use core::hash::{Hash, Hasher};
 
+use super::client;
+use super::linearizable::Start;
 use crate::cluster::invariants::{Ledger, exactly_once};
 use crate::cluster::trace::Fnv;
-use crate::kv::{BTreeEngine, Response, Revision, Rules, SessionTag, Store};
+use crate::kv::{BTreeEngine, KeyRange, Range, Response, Revision, Rules, SessionTag, Store};
 use crate::raft::invariants::{Invariant, Verdict, Violation, ensure};
 use crate::raft::{Bytes, EntryId, Index, Payload};
 use crate::replica::StateMachine;
@@ -54,18 +56,14 @@ pub(super) fn digest<K: Rules>(store: &Store<BTreeEngine, K>) -> u64 {
 }
 
 impl Oracle {
-    pub(super) fn new() -> Oracle {
+    /// The oracle of a cluster whose members run the rules `K`.
+    pub(super) fn new<K: Rules>() -> Oracle {
         Oracle {
-            store: Store::default(),
+            store: Store::open(BTreeEngine::new(K::session_ttl_entries())),
             entries: VecDeque::new(),
             effects: BTreeMap::new(),
             fates: BTreeMap::new(),
         }
-    }
-
-    /// The store that has applied everything committed.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Applies what was committed since the last call. Returns how often a request of a session was found a
@@ -159,6 +157,13 @@ impl Oracle {
     pub(super) fn took_effect(&mut self, tag: SessionTag, revision: Revision) -> Verdict {
         let first = *self.effects.entry(tag).or_insert(revision);
         exactly_once([(tag, first), (tag, revision)])
+    }
+
+    /// The state, as a history of clients begins with it.
+    pub(super) fn start(&self) -> Start {
+        let all = self.store.range(&Range::new(KeyRange::all())).expect("an engine in memory does not fail");
+        let keys = all.kvs.iter().map(|kv| (Bytes::from(kv.key.as_slice()), client::found(kv)));
+        Start { revision: self.store.revision().0, keys: keys.collect() }
     }
 
     /// Forgets requests that nobody can repeat any more.

@@ -47,6 +47,8 @@ pub(super) struct Weather {
     pub(super) stuck_sync: u64,
     /// A member that starts crashes at once.
     pub(super) crash_at_start: u64,
+    /// A member that starts is backed up before.
+    pub(super) backups: u64,
     /// How long a member stays down.
     pub(super) down_ms: Span,
 }
@@ -84,7 +86,6 @@ pub(super) enum Trouble {
     Pause,
     ClockRate,
     DiskSwap,
-    BackUp,
     AddLearner,
     Promote,
     Demote,
@@ -96,7 +97,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) const ALL: [Trouble; 19] = [
+    pub(super) const ALL: [Trouble; 18] = [
         Trouble::Partition,
         Trouble::OneWayCut,
         Trouble::IsolatedLeader,
@@ -107,7 +108,6 @@ impl Trouble {
         Trouble::Pause,
         Trouble::ClockRate,
         Trouble::DiskSwap,
-        Trouble::BackUp,
         Trouble::AddLearner,
         Trouble::Promote,
         Trouble::Demote,
@@ -127,7 +127,49 @@ pub(super) struct Troubles {
     /// Requests that a leader does not survive for long: it is cut off, in part or wholly, or crashes
     /// before everybody has the entry. Per thousand.
     pub(super) ambush: u64,
+    /// The same for leaders that have just been elected.
+    pub(super) coup: u64,
     pub(super) weights: [u64; Trouble::ALL.len()],
+}
+
+/// One storm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    pub(super) weather: Weather,
+    pub(super) load: Load,
+    pub(super) troubles: Troubles,
+}
+
+impl Round {
+    /// Mostly any mixture; sometimes a storm of one kind, for what mixtures hardly ever reach.
+    pub(super) fn draw(random: &mut Random) -> Round {
+        let (weather, load, troubles) = (Weather::draw(random), Load::draw(random), Troubles::draw(random));
+        match random.below(10) {
+            0 | 1 => Round::of_short_reigns(random),
+            2 => Round { troubles: Troubles::of_changes(random), ..Round::of_short_reigns(random) },
+            _ => Round { weather, load, troubles },
+        }
+    }
+
+    /// Fine weather, busy clients, and no leader lives for long: entries that are on a majority and not
+    /// committed need a succession of leaders who each fall at the wrong moment (Figure 8).
+    fn of_short_reigns(random: &mut Random) -> Round {
+        let latency_ms = (1, *random.pick(&[5, 30, 100]));
+        let down_ms = (1, *random.pick(&[100, 1000, 3000]));
+        let weather = Weather { latency_ms, down_ms, sync_ms: (0, 3), ..Weather::calm() };
+        let load = Load {
+            sessions: 500,
+            reads: 100,
+            to_leader: 950,
+            think_ms: (0, *random.pick(&[10, 100])),
+            patience_ms: (1000, 2000),
+            ..Load::draw(random)
+        };
+        let (ambush, coup) = (random.between(0, 200), random.between(300, 900));
+        let troubles =
+            Troubles { interval_ms: ELECTION_TIMEOUT_MS, ambush, coup, weights: [0; Trouble::ALL.len()] };
+        Round { weather, load, troubles }
+    }
 }
 
 impl Plan {
@@ -156,11 +198,17 @@ fn options(random: &mut Random) -> Options {
 
 fn limits(random: &mut Random) -> Limits {
     let default = Limits::default();
+    // One entry at a time leaves the most between a leader's entries and those that followers have.
+    let is_narrow = random.chance(300);
     let mut small_or = |large: u64, small: Span| {
         if random.chance(500) { large } else { random.between(small.0, small.1) }
     };
     Limits {
-        append_entries_max: small_or(u64::from(default.append_entries_max), (1, 3)) as u32,
+        append_entries_max: if is_narrow {
+            1
+        } else {
+            small_or(u64::from(default.append_entries_max), (1, 3)) as u32
+        },
         append_bytes_max: small_or(default.append_bytes_max, (1, 200)),
         inflight_appends_max: small_or(u64::from(default.inflight_appends_max), (1, 4)) as u32,
         inflight_bytes_max: small_or(default.inflight_bytes_max, (1, 400)),
@@ -196,6 +244,7 @@ impl Weather {
             slow_sync: rate(random, 100),
             stuck_sync: rate(random, 20),
             crash_at_start: rate(random, 500),
+            backups: rate(random, 300),
             down_ms: (1, *random.pick(&[50, 500, 3000, 10_000])),
         }
     }
@@ -214,6 +263,7 @@ impl Weather {
             slow_sync: 0,
             stuck_sync: 0,
             crash_at_start: 0,
+            backups: 0,
             down_ms: (1, 1),
         }
     }
@@ -245,7 +295,23 @@ impl Troubles {
             Trouble::PowerLoss | Trouble::DiskSwap => 1,
             _ => random.between(2, 10),
         });
-        Troubles { interval_ms, ambush: rate(random, 300), weights }
+        Troubles { interval_ms, ambush: rate(random, 300), coup: rate(random, 900), weights }
+    }
+
+    /// Members come and go all the time, under leaders who fall often.
+    fn of_changes(random: &mut Random) -> Troubles {
+        let weights = Trouble::ALL.map(|trouble| match trouble {
+            Trouble::AddLearner | Trouble::Promote | Trouble::ChangeSeveral => 5,
+            Trouble::Demote | Trouble::Remove | Trouble::RemoveLeader => 2,
+            Trouble::Partition | Trouble::Crash | Trouble::Transfer | Trouble::IsolatedLeader => 2,
+            _ => 0,
+        });
+        Troubles {
+            interval_ms: *random.pick(&[50, 200, 600]),
+            ambush: 50,
+            coup: random.between(0, 600),
+            weights,
+        }
     }
 
     /// Which comes next, unless there is none this time.

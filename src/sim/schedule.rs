@@ -14,20 +14,24 @@ use super::action::{Action, ClientNumber};
 use super::agenda::{Agenda, Due};
 use super::client::Session;
 use super::coverage::Fault;
-use super::plan::{ELECTION_TIMEOUT_MS, Load, Span, Troubles, Weather};
+use super::plan::{ELECTION_TIMEOUT_MS, Load, Round, Span, Troubles, Weather};
 use super::world::{StoreOf, World};
 use crate::cluster::Policies;
 use crate::cluster::links::Link;
 use crate::cluster::random::Random;
 use crate::kv;
 use crate::raft::{NodeId, Timer};
+use crate::replica::Replica;
 
 /// Within so much virtual time after the last fault a majority elects, commits and converges, and nothing
 /// waits any more: 30 election timeouts.
 pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
 
+/// And within so many steps: messages that answer each other without end take no time.
+pub const CALM_STEPS_MAX: u64 = 20_000;
+
 /// How long a client waits after a refusal before it asks again.
-const RETRY_AFTER_MS: Span = (20, 500);
+const RETRY_AFTER_MS: Span = (50, 1500);
 
 /// Which part of a round it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(super) enum Phase {
     /// Anything may fail.
     Storm,
     /// Nothing fails since then.
-    Calm { since_ms: u64, is_probed: bool },
+    Calm { since_ms: u64, since_step: u64, is_probed: bool },
 }
 
 /// Where an action is noted, if anybody wants to know.
@@ -61,23 +65,29 @@ pub(super) struct Schedule {
     /// Members that stay down in this calm.
     pub(super) absent: BTreeSet<NodeId>,
     pub(super) next_member: u64,
+    /// How many terms somebody led so far.
+    leaderships: usize,
+    /// In which of them the leader was about to commit an inherited entry.
+    watched: usize,
     /// The latest value that was written, by number.
     pub(super) values: u64,
     /// Whom each client asked last.
     asked: BTreeMap<ClientNumber, NodeId>,
     /// The longest calm so far.
     pub(super) longest_calm_ms: u64,
+    pub(super) longest_calm_steps: u64,
     pub(super) record: Record,
 }
 
 impl Schedule {
     pub(super) fn new(mut random: Random, members: u64) -> Schedule {
+        let Round { weather, load, troubles } = Round::draw(&mut random);
         Schedule {
             now_ms: 0,
             phase: Phase::Storm,
-            weather: Weather::draw(&mut random),
-            load: Load::draw(&mut random),
-            troubles: Troubles::draw(&mut random),
+            weather,
+            load,
+            troubles,
             agenda: Agenda::default(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
@@ -86,9 +96,12 @@ impl Schedule {
             paused_until_ms: BTreeMap::new(),
             absent: BTreeSet::new(),
             next_member: members,
+            leaderships: 1,
+            watched: 0,
             values: 0,
             asked: BTreeMap::new(),
             longest_calm_ms: 0,
+            longest_calm_steps: 0,
             record: None,
             random,
         }
@@ -188,12 +201,38 @@ impl Schedule {
         } else if let Action::GiveUp { .. } | Action::Replace { .. } = action {
             // Giving up makes the members that were asked step; they send nothing.
         }
+        self.watch_leader(world);
         for client in world.take_at_leisure() {
             let mut pause_ms = self.draw(self.load.think_ms);
             if world.client(client).current.is_some() {
                 pause_ms += self.draw(RETRY_AFTER_MS); // It was refused, and knows that at once.
             }
             self.after(pause_ms, Due::Turn(client));
+        }
+    }
+
+    /// Leaders are ambushed when they have just been elected, and when they are about to commit what others
+    /// before them have appended.
+    fn watch_leader<P: Policies, K: kv::Rules>(&mut self, world: &World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let leaderships = world.cluster().ledger().leaders().len();
+        let is_new = leaderships > self.leaderships;
+        self.leaderships = leaderships;
+        if self.phase != Phase::Storm || self.troubles.coup == 0 {
+            return;
+        }
+        if is_new && self.random.chance(self.troubles.coup) {
+            let at_once = self.random.chance(500);
+            let delay_ms = if at_once { 0 } else { self.random.between(0, 3 * self.weather.latency_ms.1) };
+            self.after(delay_ms, Due::Ambush);
+        }
+        if self.watched < leaderships && has_inherited_majority(world) {
+            self.watched = leaderships;
+            if self.random.chance(self.troubles.coup) {
+                self.after(0, Due::Ambush);
+            }
         }
     }
 
@@ -328,6 +367,9 @@ impl Schedule {
         world.coverage.fault(Fault::Restart);
         self.syncing.remove(&id);
         self.paused_until_ms.remove(&id);
+        if self.random.chance(self.weather.backups) {
+            self.act(world, Action::BackUp(id));
+        }
         self.act(world, Action::Restart(id));
         if self.random.chance(self.weather.crash_at_start) {
             world.coverage.fault(Fault::CrashDuringRestart);
@@ -456,7 +498,7 @@ impl Schedule {
             self.schedule_messages(world, id);
             self.schedule_sync(world, id);
         }
-        self.begin_storm(world);
+        self.start_clients(world);
     }
 
     /// Another storm, with other weather.
@@ -465,13 +507,19 @@ impl Schedule {
         StoreOf<K>: Default,
     {
         self.phase = Phase::Storm;
-        self.weather = Weather::draw(&mut self.random);
-        self.load = Load::draw(&mut self.random);
-        self.troubles = Troubles::draw(&mut self.random);
+        Round { weather: self.weather, load: self.load, troubles: self.troubles } =
+            Round::draw(&mut self.random);
         let absent = core::mem::take(&mut self.absent);
         for id in absent {
             self.after(1, Due::Restart(id));
         }
+        self.start_clients(world);
+    }
+
+    fn start_clients<P: Policies, K: kv::Rules>(&mut self, world: &World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
         for number in 0..world.clients().len() {
             let think_ms = self.draw(self.load.think_ms);
             self.after(think_ms, Due::Turn(number as ClientNumber));
@@ -485,7 +533,7 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        self.phase = Phase::Calm { since_ms: self.now_ms, is_probed: false };
+        self.phase = Phase::Calm { since_ms: self.now_ms, since_step: world.steps(), is_probed: false };
         self.weather = Weather::calm();
         self.load.think_ms = (0, 10);
         self.load.patience_ms = (ELECTION_TIMEOUT_MS, 2 * ELECTION_TIMEOUT_MS);
@@ -529,12 +577,12 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        let Phase::Calm { since_ms, is_probed } = self.phase else { return false };
+        let Phase::Calm { since_ms, since_step, is_probed } = self.phase else { return false };
         if world.failure().is_some() {
             return true;
         }
-        let calm_ms = self.now_ms - since_ms;
-        let is_late = calm_ms > CALM_MS_MAX;
+        let (calm_ms, calm_steps) = (self.now_ms - since_ms, world.steps() - since_step);
+        let is_late = calm_ms > CALM_MS_MAX || calm_steps > CALM_STEPS_MAX;
         // The links are looked at first, because most of the time something is on them.
         if !is_late && (!is_probed || !world.cluster().links().is_empty()) {
             return false;
@@ -542,14 +590,38 @@ impl Schedule {
         match world.unrest() {
             None if is_probed => {
                 self.longest_calm_ms = self.longest_calm_ms.max(calm_ms);
+                self.longest_calm_steps = self.longest_calm_steps.max(calm_steps);
                 true
             }
             reason if is_late => {
                 let reason = reason.unwrap_or_else(|| "no client found anything to do".into());
-                world.fail("liveness", format!("{CALM_MS_MAX}ms after all faults ended: {reason}"));
+                let detail = format!("{calm_ms}ms and {calm_steps} steps after all faults ended: {reason}");
+                world.fail("liveness", detail);
                 true
             }
             _ => false,
         }
     }
+}
+
+/// Whether a majority has the entry that the leader will commit next, and it is of an earlier term: what
+/// Figure 8 of the paper is about.
+fn has_inherited_majority<P: Policies, K: kv::Rules>(world: &World<P, K>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let Some(node) = world.cluster().leader().and_then(|id| world.cluster().replica(id)).map(Replica::node)
+    else {
+        return false;
+    };
+    let next = node.commit_index().next();
+    let Some(progress) =
+        node.progress().filter(|_| node.log().term_at(next).is_some_and(|term| term < node.term()))
+    else {
+        return false;
+    };
+    let voters = &node.configuration().voters;
+    let followers =
+        progress.iter().filter(|(id, follower)| voters.contains(id) && follower.match_index >= next);
+    followers.count() + 1 > voters.len() / 2
 }

@@ -74,13 +74,15 @@ impl Before {
                 });
                 let Some(first) = conflict.filter(|_| agrees) else { return };
                 let voters = &node.configuration().voters;
-                let was_on_majority =
-                    node.log().range(first.id.index.prev(), node.log().last().index).any(|lost| {
-                        let holds = |other: &Node<_, _>| other.log().id_at(lost.id.index) == Some(lost.id);
-                        let holders =
-                            cluster.nodes().filter(|other| voters.contains(&other.id()) && holds(other));
-                        holders.count() > voters.len() / 2
+                let lost = node.log().range(first.id.index.prev(), node.log().last().index);
+                let was_on_majority = lost.map(|entry| entry.id).any(|lost| {
+                    let members = cluster.members().iter().filter(|(id, _)| voters.contains(id));
+                    let holders = members.filter(|(_, member)| match member.replica() {
+                        Some(replica) => replica.node().log().id_at(lost.index) == Some(lost),
+                        None => member.disk().synced().entry(lost.index).is_some_and(|held| held.id == lost),
                     });
+                    holders.count() > voters.len() / 2
+                });
                 self.overwrites = Some(was_on_majority);
             }
             Message::InstallSnapshot { snapshot, .. } => {

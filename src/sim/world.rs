@@ -11,12 +11,13 @@ use super::action::{Action, ClientNumber};
 use super::client::{self, Client, Current, Session, What};
 use super::coverage::{Coverage, Shape};
 use super::history::{Call, Operation};
+use super::linearizable::{self, Start, Verdict};
 use super::oracle::Oracle;
 use super::shapes::Before;
 use crate::cluster::{Cluster, Options, Outcome, Policies};
 use crate::codec::to_bytes;
 use crate::kv::{self, BTreeEngine, Command, Op, Store};
-use crate::raft::invariants::{Verdict, Violation};
+use crate::raft::invariants::{self, Invariant, Violation};
 use crate::raft::{Bytes, EntryId, NodeId, RequestId};
 use crate::replica::Failure as RequestFailure;
 
@@ -33,6 +34,8 @@ const WRITES_MAX: usize = 2_000;
 const WAITING_MAX: usize = 2_000;
 /// Entries in one log, and in the ledger.
 const ENTRIES_MAX: usize = 100_000;
+/// Steps in the search for an order of the operations on one key.
+const CHECK_STEPS_MAX: u64 = 1_000_000;
 /// Requests of operators that nobody answered; the earliest is given up beyond that.
 const OPERATOR_REQUESTS_MAX: usize = 4;
 
@@ -77,6 +80,8 @@ pub struct Work {
     pub answered: u64,
     /// Reads among those.
     pub reads: u64,
+    /// Rounds whose history was too hard to judge by its values alone.
+    pub undecided: u64,
 }
 
 /// A cluster, its clients, and the judges.
@@ -92,6 +97,8 @@ where
     /// Clients that have nothing to wait for: their operation ended, or its only attempt failed.
     at_leisure: Vec<ClientNumber>,
     history: Vec<Operation>,
+    /// What the store held when the history began.
+    start: Start,
     /// Numbers calls and returns.
     ticks: u64,
     /// Numbers operations, those of earlier rounds too.
@@ -113,12 +120,13 @@ where
     pub fn new(members: u64, clients: ClientNumber, options: Options) -> Self {
         World {
             cluster: Cluster::with_options(members, options),
-            oracle: Oracle::new(),
+            oracle: Oracle::new::<K>(),
             clients: (0..clients).map(|_| Client::new()).collect(),
             attempts: BTreeMap::new(),
             operator_requests: VecDeque::new(),
             at_leisure: Vec::new(),
             history: Vec::new(),
+            start: Start::default(),
             ticks: 0,
             operations: 0,
             compared: BTreeMap::new(),
@@ -271,7 +279,10 @@ where
                 let request = cluster.submit_transfer(*at, *to);
                 self.note_operator_request(request, *at);
             }
-            Action::Retire(id) => return cluster.retire(*id),
+            Action::Retire(id) => {
+                self.compared.remove(id);
+                return cluster.retire(*id);
+            }
         }
         true
     }
@@ -383,7 +394,7 @@ where
 
     // --- checking ------------------------------------------------------------------------------
 
-    fn check(&mut self, member: Option<NodeId>, before: Option<Before>) -> Verdict {
+    fn check(&mut self, member: Option<NodeId>, before: Option<Before>) -> invariants::Verdict {
         if let Some(violation) = self.cluster.violation() {
             return Err(violation.clone());
         }
@@ -407,7 +418,7 @@ where
         Ok(())
     }
 
-    fn check_member(&mut self, id: NodeId) -> Verdict {
+    fn check_member(&mut self, id: NodeId) -> invariants::Verdict {
         let Some(member) = self.cluster.members().get(&id) else { return Ok(()) };
         if let Some(fault) = member.fault()
             && !member.has_lost_disk()
@@ -424,7 +435,7 @@ where
         Ok(())
     }
 
-    fn take_outcome(&mut self, request: RequestId, outcome: Outcome<StoreOf<K>>) -> Verdict {
+    fn take_outcome(&mut self, request: RequestId, outcome: Outcome<StoreOf<K>>) -> invariants::Verdict {
         let Some(attempt) = self.attempts.remove(&request) else {
             self.operator_requests.retain(|(asked, _)| *asked != request);
             if outcome == Outcome::Transferred {
@@ -475,7 +486,12 @@ where
                         client.sequence = 0;
                     }
                     // Whether an earlier attempt took effect is unknown.
-                    kv::Outcome::Refused(_) => client.session = Session::None,
+                    kv::Outcome::Refused(refusal) => {
+                        client.session = Session::None;
+                        if refusal == kv::Refusal::SessionExpired {
+                            self.coverage.shape(Shape::SessionExpired);
+                        }
+                    }
                     _ => {}
                 }
                 let call = current.place.map(|place| &self.history[place].call);
@@ -505,6 +521,10 @@ where
     /// What has outgrown its bound. None of them is a limit of the protocol: they are what a healthy
     /// cluster of this size stays far below.
     fn outgrown(&self) -> Option<String> {
+        let carrying = self.cluster.links().cuts().find(|link| self.cluster.links().len(*link) > 0);
+        if let Some((from, to)) = carrying {
+            return Some(format!("messages on the cut link from {from} to {to}"));
+        }
         let messages: usize = self.cluster.links().loaded().iter().map(|(_, count)| count).sum();
         let measured = |what: &str, found: usize, most: usize| {
             (found > most).then(|| format!("{found} {what}, more than {most}"))
@@ -549,9 +569,16 @@ where
         self.cluster.check_convergence().err().map(|violation: Violation| violation.to_string())
     }
 
-    /// Ends a round at rest: what its clients saw must be linearizable.
-    pub(super) fn close_round(&mut self) {
+    /// Ends a round at rest: what its clients saw must be linearizable. An operation whose outcome nobody
+    /// learned has taken effect by now or never will, so the next round starts from a known state.
+    pub fn close_round(&mut self) {
+        match linearizable::check(&self.history, &self.start, CHECK_STEPS_MAX) {
+            Verdict::NoViolation { .. } => {}
+            Verdict::Violation(violation) => self.fail(Invariant::Linearizable.name(), violation.to_string()),
+            Verdict::Undecided { .. } => self.work.undecided += 1,
+        }
         self.history.clear();
+        self.start = self.oracle.start();
         self.oracle.close_round();
     }
 }

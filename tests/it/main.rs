@@ -3,6 +3,7 @@
 mod codec;
 mod demo;
 mod formats;
+mod linearizability;
 mod memory;
 mod paper;
 mod ports;
@@ -12,3 +13,4 @@ mod regressions;
 mod scenarios;
 mod sim_command;
 mod tidy;
+mod tree;

@@ -10,13 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use dkv::cluster::Policies;
-use dkv::cluster::disk::FaithfulDisk;
-use dkv::cluster::links::FaithfulLinks;
 use dkv::cluster::scenario::{LINE_BYTES_MAX, LINES_MAX, SOURCE_BYTES_MAX, Scenario};
-use dkv::raft::message::MessageKind;
-use dkv::raft::rules::Route;
-use dkv::raft::{EntryId, HardState, Index, Term};
+use dkv_models::bugs::{Bug, Injected, with_bug};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -129,106 +124,30 @@ fn diff(expected: &str, found: &str) -> String {
 
 // --- what the catalogue is worth ---------------------------------------------------------------------
 
-/// Rules that lack one safety decision, under which at least one scenario must fail.
-macro_rules! without {
-    ($name:ident, $scenario:literal, $rule:item) => {
-        #[test]
-        fn $name() {
-            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-            struct Broken;
-            impl dkv::raft::Rules for Broken {
-                $rule
-            }
-            impl dkv::replica::Rules for Broken {}
-            impl Policies for Broken {
-                type Rules = Broken;
-                type Disk = FaithfulDisk;
-                type Links = FaithfulLinks;
-            }
-            must_fail::<Broken>($scenario);
-        }
-    };
+/// Bugs that were planted, and a scenario that each of them fails.
+const FAILS: &[(Bug, &str)] = &[
+    (Bug::CommitsEarlierTerms, "figure_8_an_old_entry_on_a_majority_is_not_committed"),
+    (Bug::TruncatesWhatAgrees, "delayed_append_does_not_truncate"),
+    (Bug::NoUpToDateCheck, "stale_log_is_not_elected"),
+    (Bug::AcknowledgesBeforeSync, "follower_acknowledges_what_is_on_disk"),
+    (Bug::OwnVoteUnsynced, "lone_candidate_waits_for_its_disk"),
+    (Bug::ReadsBeforeOwnCommit, "new_leader_reads_only_after_its_first_commit"),
+    (Bug::ReadsUnconfirmed, "read_index_blocks_until_quorum"),
+    (Bug::NewMajorityCommits, "joint_phase_needs_both_majorities"),
+    (Bug::FreshLeaderDisturbed, "pre_vote_is_refused_while_the_leader_is_fresh"),
+];
+
+/// An assertion of the core that stops the run catches the bug as well as an expectation does.
+#[test]
+fn a_planted_bug_fails_its_scenario() {
+    for (bug, name) in FAILS {
+        let scenario = read(name);
+        assert!(scenario.run(false).failure.is_none(), "{name} holds under the rules that ship");
+        let broken =
+            with_bug(Some(*bug), || catch_unwind(AssertUnwindSafe(|| scenario.run_under::<Injected>(false))));
+        assert!(!broken.is_ok_and(|report| report.failure.is_none()), "{name} must not hold with {bug}");
+    }
 }
-
-/// An assertion of the core that stops the run catches the mistake as well as an expectation does.
-fn must_fail<P: Policies>(name: &str) {
-    let scenario = read(name);
-    assert!(scenario.run(false).failure.is_none(), "{name} holds under the rules that ship");
-    let broken = catch_unwind(AssertUnwindSafe(|| scenario.run_under::<P>(false)));
-    assert!(!broken.is_ok_and(|report| report.failure.is_none()), "{name} must not hold");
-}
-
-without!(
-    committing_old_entries_by_counting_is_caught,
-    "figure_8_an_old_entry_on_a_majority_is_not_committed",
-    fn may_commit(_: Term, _: Term) -> bool {
-        true
-    }
-);
-
-without!(
-    truncating_what_agrees_is_caught,
-    "delayed_append_does_not_truncate",
-    fn conflicts(_: Term, _: Term) -> bool {
-        true
-    }
-);
-
-without!(
-    voting_for_a_stale_log_is_caught,
-    "stale_log_is_not_elected",
-    fn is_up_to_date(_: EntryId, _: EntryId) -> bool {
-        true
-    }
-);
-
-without!(
-    answering_before_the_sync_is_caught,
-    "follower_acknowledges_what_is_on_disk",
-    fn route(_: MessageKind) -> Route {
-        Route::Now
-    }
-);
-
-without!(
-    counting_an_unsynced_own_vote_is_caught,
-    "lone_candidate_waits_for_its_disk",
-    fn counts_own_vote(_: HardState, _: HardState) -> bool {
-        true
-    }
-);
-
-without!(
-    reading_before_the_first_commit_is_caught,
-    "new_leader_reads_only_after_its_first_commit",
-    fn may_read(_: Term, _: Term) -> bool {
-        true
-    }
-);
-
-without!(
-    reading_without_a_quorum_is_caught,
-    "read_index_blocks_until_quorum",
-    fn confirms_round(_: u64, _: u64) -> bool {
-        true
-    }
-);
-
-without!(
-    deciding_by_one_majority_of_two_is_caught,
-    "joint_phase_needs_both_majorities",
-    fn joint_index(incoming: Index, _: Index) -> Index {
-        incoming
-    }
-);
-
-without!(
-    disturbing_a_fresh_leader_is_caught,
-    "pre_vote_is_refused_while_the_leader_is_fresh",
-    fn refuses_disruption(_: bool, _: bool) -> bool {
-        false
-    }
-);
 
 // --- the command -------------------------------------------------------------------------------------
 

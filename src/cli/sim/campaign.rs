@@ -48,6 +48,7 @@ pub(super) struct Total {
     pub(super) time_ms: u64,
     pub(super) rounds: u64,
     pub(super) longest_calm_ms: u64,
+    pub(super) longest_calm_steps: u64,
     pub(super) committed: u64,
     pub(super) terms: u64,
     pub(super) work: Work,
@@ -92,6 +93,7 @@ impl Total {
         self.time_ms += report.time_ms;
         self.rounds += report.rounds;
         self.longest_calm_ms = self.longest_calm_ms.max(report.longest_calm_ms);
+        self.longest_calm_steps = self.longest_calm_steps.max(report.longest_calm_steps);
         self.committed += report.committed;
         self.terms += report.terms;
         self.work.operations += report.work.operations;
@@ -254,6 +256,7 @@ mod tests {
     use crate::cluster::links::FaithfulLinks;
     use crate::raft::{EntryId, HardState, NodeId, Term, rules};
     use crate::replica;
+    use crate::sim::BriefSessions;
 
     /// Votes as often as it is asked, and panics over the fourth term.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -283,7 +286,7 @@ mod tests {
     impl replica::Rules for Careless {}
 
     fn run<P: Policies>(campaign: Campaign) -> Total {
-        let total = campaign.run::<P, kv::Shipped>(false).expect("threads start");
+        let total = campaign.run::<P, BriefSessions>(false).expect("threads start");
         Total { busy: Duration::ZERO, elapsed: Duration::ZERO, ..total }
     }
 

@@ -23,7 +23,8 @@ use self::campaign::Campaign;
 use self::replay::Replay;
 use self::summary::Finding;
 use super::{FAILED, USAGE, fail, print};
-use crate::{cluster, kv};
+use crate::cluster::Shipped;
+use crate::sim::BriefSessions;
 
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -109,7 +110,7 @@ fn search(arguments: &Arguments) -> ExitCode {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let threads = threads.unwrap_or_else(cores).min(seeds);
     let campaign = Campaign { first_seed: seed, seeds, steps, threads };
-    let total = match campaign.run::<cluster::Shipped, kv::Shipped>(!json) {
+    let total = match campaign.run::<Shipped, BriefSessions>(!json) {
         Ok(total) => total,
         Err(error) => return fail(FAILED, &format_args!("cannot start a thread: {error}")),
     };

@@ -6,8 +6,9 @@ use super::campaign::Total;
 use super::trial::{SLICE_STEPS, Trial};
 use super::{interrupt, summary, words};
 use crate::cli::{FAILED, fail, print};
-use crate::cluster::Member;
+use crate::cluster::{Member, Policies};
 use crate::raft::NodeId;
+use crate::replica::StateMachine;
 
 /// What is to be run again, and how much of it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +101,7 @@ impl Replay {
 }
 
 /// A member as one dense line.
-fn member(id: NodeId, member: &Member<crate::kv::Store, crate::cluster::Shipped>) -> String {
+fn member<M: StateMachine, P: Policies>(id: NodeId, member: &Member<M, P>) -> String {
     match (member.replica(), member.fault()) {
         (Some(replica), _) => replica.node().to_string(),
         (None, Some(fault)) => format!("{id} stopped: {fault}"),

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::campaign::{Campaign, Total};
 use super::stopwatch;
 use super::words::{duration, grouped};
-use crate::sim::CALM_MS_MAX;
 use crate::sim::coverage::{Coverage, ROLES};
 use crate::sim::world::Failure;
+use crate::sim::{CALM_MS_MAX, CALM_STEPS_MAX};
 
 /// A failure with everything that somebody needs to look into it.
 pub(super) struct Finding {
@@ -69,6 +69,8 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         "reads": total.work.reads,
         "longest_calm_ms": total.longest_calm_ms,
         "calm_ms_max": CALM_MS_MAX,
+        "longest_calm_steps": total.longest_calm_steps,
+        "calm_steps_max": CALM_STEPS_MAX,
         "trace_hash": format!("{:016x}", total.trace_hash),
         "coverage": coverage_json(&total.coverage),
         "failures": findings.iter().map(Finding::json).collect::<Vec<_>>(),
@@ -145,7 +147,8 @@ pub(super) fn deeds(total: &Total) -> String {
     line(&mut text, "virtual time", duration(total.time_ms));
     line(&mut text, "rounds", format!("{} (a storm, then rest)", grouped(total.rounds)));
     let calm = format!("{} ms of at most {} ms", grouped(total.longest_calm_ms), grouped(CALM_MS_MAX));
-    line(&mut text, "longest calm", calm);
+    let (steps, most) = (grouped(total.longest_calm_steps), grouped(CALM_STEPS_MAX));
+    line(&mut text, "longest calm", format!("{calm}; {steps} steps of at most {most}"));
     line(&mut text, "committed", format!("{} entries", grouped(total.committed)));
     line(&mut text, "terms", format!("{} with a leader", grouped(total.terms)));
     let (operations, answered) = (grouped(total.work.operations), grouped(total.work.answered));

@@ -9,14 +9,14 @@ use crate::cluster::{Policies, Shipped};
 use crate::kv;
 use crate::sim::action::Action;
 use crate::sim::world::{Failure, StoreOf};
-use crate::sim::{Report, Run};
+use crate::sim::{BriefSessions, Report, Run};
 
 /// How many steps are done at once when nobody wants to see each. Far below a second even on a slow
 /// machine, and enough for what happens in between to cost nothing.
 pub(super) const SLICE_STEPS: u64 = 10_000;
 
 /// A world, unless its making panicked already.
-pub(super) struct Trial<P: Policies = Shipped, K: kv::Rules = kv::Shipped>
+pub(super) struct Trial<P: Policies = Shipped, K: kv::Rules = BriefSessions>
 where
     StoreOf<K>: Default,
 {

@@ -2,6 +2,7 @@
 //! Paper §5.2 and §5.4.1; dissertation §3.10, §4.2.3, §6.2, §9.6.
 
 use super::*;
+use crate::raft::message::MessageKind;
 use crate::raft::quorum::is_quorum;
 
 impl<C: Command, R: Rules> Node<C, R> {
@@ -113,14 +114,19 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     fn ask_voters(&self, message: impl Fn() -> Message<C>, ready: &mut Ready<C>) {
         let configuration = self.configuration();
-        for id in configuration.members().filter(|id| *id != self.id && configuration.is_voter(*id)) {
+        let is_asked = |id: &NodeId| {
+            let outgoing = configuration.outgoing.as_ref().is_some_and(|outgoing| outgoing.contains(id));
+            *id != self.id && R::is_asked(configuration.voters.contains(id), outgoing)
+        };
+        for id in configuration.members().filter(is_asked) {
             self.send(id, message(), ready);
         }
     }
 
     fn campaign_if_pre_elected(&mut self, ready: &mut Ready<C>) -> bool {
         let Role::PreCandidate { votes } = &self.role else { return false };
-        let elected = is_quorum::<R>(self.configuration(), |id| votes.contains(&id));
+        let electorate = R::electorate(self.configuration(), self.id);
+        let elected = is_quorum::<R>(&electorate, |id| votes.contains(&id));
         if elected {
             self.campaign(false, ready);
         }
@@ -129,7 +135,7 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     fn lead_if_elected(&mut self, ready: &mut Ready<C>) {
         let Role::Candidate { votes } = &self.role else { return };
-        if is_quorum::<R>(self.configuration(), |id| votes.contains(&id)) {
+        if is_quorum::<R>(&R::electorate(self.configuration(), self.id), |id| votes.contains(&id)) {
             self.become_leader(ready);
             // Only an entry of the own term tells which earlier ones are committed (§8).
             self.append_own([Payload::Noop], ready);
@@ -149,6 +155,10 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     // --- messages ----------------------------------------------------------------------------
 
+    fn may_vote(&self) -> bool {
+        R::may_vote(self.configuration().is_voter(self.id))
+    }
+
     /// `term` is the term the sender is in; it would campaign in the next one.
     pub(super) fn handle_pre_vote(
         &mut self,
@@ -158,11 +168,16 @@ impl<C: Command, R: Rules> Node<C, R> {
         ready: &mut Ready<C>,
     ) {
         let is_behind = !R::is_current(term, self.term());
-        if !is_behind && R::refuses_disruption(self.leader_seems_fresh(), false) {
+        let is_ignored = if is_behind {
+            !R::answers_stale(MessageKind::PreVote)
+        } else {
+            R::refuses_disruption(self.leader_seems_fresh(), false)
+        };
+        if is_ignored {
             return;
         }
         // A refusal is sent too: it carries this node's term to one that is behind (§9.6).
-        let granted = !is_behind && R::is_up_to_date(last_log, self.log.last());
+        let granted = !is_behind && self.may_vote() && R::is_up_to_date(last_log, self.log.last());
         self.send(from, Message::PreVoteResponse { asked_in: term, granted }, ready);
     }
 
@@ -190,7 +205,8 @@ impl<C: Command, R: Rules> Node<C, R> {
         transfer: bool,
         ready: &mut Ready<C>,
     ) {
-        let granted = R::has_vote_left(self.hard_state.voted_for, from)
+        let granted = self.may_vote()
+            && R::has_vote_left(self.hard_state.voted_for, from)
             && R::is_up_to_date(last_log, self.log.last())
             && !R::refuses_disruption(self.leader_fresh, transfer)
             && !self.is_leader();
@@ -227,13 +243,13 @@ impl<C: Command, R: Rules> Node<C, R> {
         let (id, configuration) = (self.id, self.log.configuration().1);
         let Role::Leader(leader) = &mut self.role else { panic!("only a leader checks its quorum") };
         let heard = |peer| peer == id || leader.progress.get(&peer).is_some_and(|progress| progress.heard);
-        if !is_quorum::<R>(configuration, heard) {
+        if !R::keeps_leading(is_quorum::<R>(&R::electorate(configuration, id), heard)) {
             return self.become_follower(term, None, ready);
         }
         for progress in leader.progress.values_mut() {
             if !progress.heard {
                 // It may have restarted: whatever was in flight, or staged, starts over.
-                progress.probe();
+                progress.probe::<R>();
             }
             progress.heard = false;
         }

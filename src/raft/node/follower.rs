@@ -37,7 +37,7 @@ impl<C: Command, R: Rules> Node<C, R> {
         if first <= self.log.last().index {
             let keep = first.prev();
             assert!(keep >= self.commit, "a committed entry at {first} conflicts with the leader's");
-            self.log.truncate(keep);
+            self.log.truncate::<R>(keep);
             self.durability.truncate::<R>(keep);
         }
         entries.drain(..known);

@@ -31,7 +31,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             }
             return Err(Refusal::ChangeInProgress);
         }
-        let next = changed_configuration(configuration, changes)?;
+        let next = changed_configuration::<R>(configuration, changes)?;
         let entry = self.append_configuration(next, ready);
         Ok(Accepted::MembersChanging { entry })
     }

@@ -363,7 +363,9 @@ impl<C: Command, R: Rules> Node<C, R> {
     /// or it could never catch up with a node that is ahead of everyone (dissertation §9.6).
     fn handle_stale(&mut self, from: NodeId, term: Term, message: &Message<C>, ready: &mut Ready<C>) {
         assert!(term < self.term(), "only an older term is stale");
+        let answers = R::answers_stale(message.kind());
         match message {
+            _ if !answers => {}
             Message::AppendEntries { .. } | Message::Heartbeat { .. } | Message::InstallSnapshot { .. } => {
                 self.send(from, Message::HeartbeatResponse { round: 0 }, ready);
             }
@@ -506,7 +508,7 @@ impl<C: Command, R: Rules> Node<C, R> {
 
     /// Turns what the handlers noted into the contract of [`Ready`].
     fn finish(&mut self, before: HardState, released: Vec<Envelope<C>>, ready: &mut Ready<C>) {
-        if self.hard_state != before {
+        if R::writes_hard_state(before, self.hard_state) {
             ready.write.get_or_insert_default().hard_state = Some(self.hard_state);
         }
         if let Some(write) = &ready.write {

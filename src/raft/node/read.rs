@@ -35,7 +35,9 @@ impl<C: Command, R: Rules> Node<C, R> {
         if waiting >= self.limits.waiting_reads_max as usize {
             return self.answer_read(from, request, Err(Refusal::Busy), ready);
         }
-        leader.reads.queued.push((from, request));
+        let joins = R::joins_round(!leader.reads.open.is_empty());
+        let round = if joins { &mut leader.reads.open } else { &mut leader.reads.queued };
+        round.push((from, request));
         if leader.first_own.is_none() {
             // The founding leader starts without an entry of its own.
             self.append_own([Payload::Noop], ready);
@@ -72,7 +74,8 @@ impl<C: Command, R: Rules> Node<C, R> {
                     .get(&peer)
                     .is_some_and(|progress| R::confirms_round(progress.round_acked, round))
         };
-        if leader.reads.open.is_empty() || !is_quorum::<R>(configuration, confirmed) {
+        let electorate = R::electorate(configuration, id);
+        if leader.reads.open.is_empty() || !is_quorum::<R>(&electorate, confirmed) {
             return;
         }
         let index = leader.reads.index;

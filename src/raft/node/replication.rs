@@ -80,11 +80,11 @@ impl<C: Command, R: Rules> Node<C, R> {
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         assert!(matched <= log.last().index, "{from} acknowledges {matched}, which it was never sent");
         progress.match_index = R::advance_match(progress.match_index, matched);
-        progress.next_index = progress.next_index.max(progress.match_index.next());
+        progress.next_index = progress.next_index.max(R::next_after(progress.match_index));
         match &progress.flow {
             Flow::Replicate { .. } => progress.acknowledge_inflight(matched),
             Flow::Probe { .. } => progress.flow = Flow::pipeline(),
-            Flow::Snapshot { .. } if progress.match_index >= log.purged().index => progress.probe(),
+            Flow::Snapshot { .. } if progress.match_index >= log.purged().index => progress.probe::<R>(),
             Flow::Snapshot { .. } => {}
         }
     }
@@ -116,7 +116,8 @@ impl<C: Command, R: Rules> Node<C, R> {
         };
         // Nothing a peer says moves past the end of the own log.
         let next = next.min(prev).min(log.last().index.next());
-        progress.next_index = next.max(progress.match_index.next());
+        progress.match_index = R::match_after_refusal(progress.match_index, conflict_index);
+        progress.next_index = next.max(R::next_after(progress.match_index));
         progress.flow = Flow::Probe { waiting: false };
         self.send_append(from, ready);
     }
@@ -152,7 +153,7 @@ impl<C: Command, R: Rules> Node<C, R> {
     pub(super) fn advance_commit(&mut self, ready: &mut Ready<C>) {
         let Role::Leader(leader) = &self.role else { return };
         let own = R::leader_match(self.durability.log, self.log.last().index);
-        let reached = quorum_index::<R>(self.configuration(), |id| {
+        let reached = quorum_index::<R>(&R::electorate(self.configuration(), self.id), |id| {
             if id == self.id {
                 own
             } else {

@@ -125,6 +125,7 @@ impl<C: Command, R: Rules> Node<C, R> {
             if !keep_suffix {
                 self.durability.truncate::<R>(Index::ZERO);
             }
+            self.hard_state = R::hard_state_after_snapshot(self.hard_state, last);
             self.commit = last.index;
             self.handed = last.index;
             self.loading = Some(last);
@@ -166,7 +167,8 @@ impl<C: Command, R: Rules> Node<C, R> {
         }
         assert!(last.index <= self.applied, "a snapshot holds what is applied");
         assert_eq!(self.log.id_at(last.index), Some(last), "a snapshot ends at an entry of the log");
-        let configuration = Box::new(self.log.configuration_at(last.index).clone());
+        let at = R::snapshot_configuration(last.index, self.log.last().index);
+        let configuration = Box::new(self.log.configuration_at(at).clone());
         let snapshot = SnapshotMeta { last, configuration, size_bytes, checksum };
         let to = R::purge_limit(purge_to, last.index, self.applied).max(self.log.purged().index);
         let to = self.log.id_at(to).expect("what is applied and not purged is held");
