@@ -1,9 +1,10 @@
 //! The `dkv` command: arguments in, exit status out.
 //!
-//! Status 0 is success, 1 a promise that did not hold, 2 arguments that make no sense.
+//! Status 0 is success, 1 a promise that did not hold, 2 arguments that make no sense, 130 an interrupt.
 
 mod demo;
 mod scenario;
+mod sim;
 mod workload;
 
 use std::io::{self, Write};
@@ -26,6 +27,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run scenario files: what can happen to a cluster, and what must hold
     Scenario(scenario::Arguments),
+    /// Run seeded worlds in which everything goes wrong that may, or one of them again
+    Sim(sim::Arguments),
     /// Run one of the frozen workloads and print the SHA-256 of the snapshot it leaves behind
     Workload(workload::Arguments),
 }
@@ -36,6 +39,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Scenario(arguments) => scenario::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Workload(arguments) => workload::run(&arguments),
     }
 }

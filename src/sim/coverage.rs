@@ -254,6 +254,12 @@ impl Coverage {
     pub fn taken(&self) -> impl Iterator<Item = (MessageKind, [u64; ROLES.len()])> + '_ {
         MessageKind::ALL.iter().map(|kind| (*kind, self.taken[*kind as usize]))
     }
+
+    /// How many forwarded requests and answers to them were taken.
+    #[must_use]
+    pub fn forwards(&self) -> u64 {
+        self.forwards
+    }
 }
 
 impl AddAssign<&Coverage> for Coverage {

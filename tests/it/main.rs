@@ -11,5 +11,6 @@ mod quorum;
 mod reference;
 mod regressions;
 mod scenarios;
+mod sim_command;
 mod tidy;
 mod tree;

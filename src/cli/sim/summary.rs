@@ -1,0 +1,242 @@
+//! What a campaign shows when it is over: lines and tables for a person, or one JSON object.
+
+use std::fmt::{Display, Write as _};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::campaign::{Campaign, Total};
+use super::stopwatch;
+use super::words::{duration, grouped};
+use crate::sim::coverage::{Coverage, ROLES};
+use crate::sim::world::Failure;
+use crate::sim::{CALM_MS_MAX, CALM_STEPS_MAX};
+
+/// A failure with everything that somebody needs to look into it.
+pub(super) struct Finding {
+    pub(super) seed: u64,
+    /// Of the run, for the replay.
+    pub(super) steps: u64,
+    pub(super) failure: Failure,
+    /// The scenario file, or why there is none.
+    pub(super) scenario: Result<PathBuf, String>,
+}
+
+impl Finding {
+    /// The command that shows the failure again.
+    pub(super) fn replay(&self) -> String {
+        replay(self.seed, self.steps)
+    }
+
+    fn json(&self) -> Value {
+        let path = self.scenario.as_ref().ok().map(|path| path.display().to_string());
+        json!({
+            "seed": self.seed,
+            "step": self.failure.step,
+            "name": self.failure.name,
+            "detail": self.failure.detail,
+            "replay": self.replay(),
+            "scenario": path,
+            "no_scenario_because": self.scenario.as_ref().err(),
+        })
+    }
+}
+
+/// The command that runs a seed again. Storms get their length from the number of steps, so it is part of
+/// what is replayed.
+pub(super) fn replay(seed: u64, steps: u64) -> String {
+    format!("dkv sim --replay {seed} --steps {steps}")
+}
+
+/// The whole of it as one object. Everything that differs between two runs of the same arguments is in
+/// `speed`.
+pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_interrupted: bool) -> String {
+    let object = json!({
+        "first_seed": campaign.first_seed,
+        "seeds_wanted": campaign.seeds,
+        "steps_per_seed": campaign.steps,
+        "seeds": total.seeds,
+        "seeds_in_part": total.seeds_in_part,
+        "interrupted": is_interrupted,
+        "cut_short_by_failures": total.is_cut_short,
+        "steps": total.steps,
+        "virtual_time_ms": total.time_ms,
+        "rounds": total.rounds,
+        "committed": total.committed,
+        "terms": total.terms,
+        "operations": total.work.operations,
+        "answered": total.work.answered,
+        "reads": total.work.reads,
+        "longest_calm_ms": total.longest_calm_ms,
+        "calm_ms_max": CALM_MS_MAX,
+        "longest_calm_steps": total.longest_calm_steps,
+        "calm_steps_max": CALM_STEPS_MAX,
+        "trace_hash": format!("{:016x}", total.trace_hash),
+        "coverage": coverage_json(&total.coverage),
+        "failures": findings.iter().map(Finding::json).collect::<Vec<_>>(),
+        "speed": {
+            "threads": campaign.threads,
+            "clock": stopwatch::clock(),
+            "elapsed_ms": total.elapsed.as_millis() as u64,
+            "steps_per_second_per_core": total.steps_per_second(),
+        },
+    });
+    format!("{object}\n")
+}
+
+fn coverage_json(coverage: &Coverage) -> Value {
+    let faults: Map<_, _> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n.into())).collect();
+    let shapes: Map<_, _> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n.into())).collect();
+    let taken: Map<_, _> = coverage
+        .taken()
+        .map(|(kind, counts)| {
+            let by_role = ROLES.iter().zip(counts).map(|(role, n)| ((*role).to_string(), n.into()));
+            (format!("{kind:?}"), Value::Object(by_role.collect()))
+        })
+        .collect();
+    json!({ "faults": faults, "shapes": shapes, "taken": taken, "forwards": coverage.forwards() })
+}
+
+/// The whole of it for a person.
+pub(super) fn text(campaign: &Campaign, total: &Total, findings: &[Finding], is_interrupted: bool) -> String {
+    let mut text = String::new();
+    let last_seed = campaign.first_seed.wrapping_add(campaign.seeds - 1);
+    let mut seeds = format!("{} ({} to {last_seed})", grouped(total.seeds), campaign.first_seed);
+    if total.seeds < campaign.seeds {
+        let _ = write!(seeds, " of {}", grouped(campaign.seeds));
+    }
+    if total.seeds_in_part > 0 {
+        let _ = write!(seeds, ", {} more in part", total.seeds_in_part);
+    }
+    if total.is_cut_short {
+        let _ = write!(seeds, "; ended after {} failures", findings.len());
+    }
+    if is_interrupted {
+        seeds.push_str("; interrupted");
+    }
+    line(&mut text, "seeds", seeds);
+    line(&mut text, "steps", format!("{} ({} per seed)", grouped(total.steps), grouped(campaign.steps)));
+    let rate = grouped(total.steps_per_second());
+    let threads = if campaign.threads == 1 { "thread" } else { "threads" };
+    let took = format!("{} {threads}, {:.1} s", campaign.threads, total.elapsed.as_secs_f64());
+    line(&mut text, "speed", format!("{rate} steps/s and core, {took}"));
+    text.push_str(&deeds(total));
+    line(&mut text, "never seen", never_seen(&total.coverage));
+    line(&mut text, "trace hash", format!("{:016x}", total.trace_hash));
+    line(
+        &mut text,
+        "failures",
+        if findings.is_empty() { "none".into() } else { grouped(findings.len() as u64) },
+    );
+    for finding in findings {
+        let Finding { seed, failure, .. } = finding;
+        let _ = writeln!(text, "\nseed {seed} failed at step {}: {}", failure.step, failure.name);
+        let _ = writeln!(text, "  {}", failure.detail);
+        let _ = writeln!(text, "  replay    {}", finding.replay());
+        let _ = match &finding.scenario {
+            Ok(path) => writeln!(text, "  scenario  {}", path.display()),
+            Err(reason) => writeln!(text, "  scenario  none: {reason}"),
+        };
+    }
+    text
+}
+
+/// What worlds did, in the lines of a summary.
+pub(super) fn deeds(total: &Total) -> String {
+    let mut text = String::new();
+    line(&mut text, "virtual time", duration(total.time_ms));
+    line(&mut text, "rounds", format!("{} (a storm, then rest)", grouped(total.rounds)));
+    let calm = format!("{} ms of at most {} ms", grouped(total.longest_calm_ms), grouped(CALM_MS_MAX));
+    let (steps, most) = (grouped(total.longest_calm_steps), grouped(CALM_STEPS_MAX));
+    line(&mut text, "longest calm", format!("{calm}; {steps} steps of at most {most}"));
+    line(&mut text, "committed", format!("{} entries", grouped(total.committed)));
+    line(&mut text, "terms", format!("{} with a leader", grouped(total.terms)));
+    let (operations, answered) = (grouped(total.work.operations), grouped(total.work.answered));
+    let operations = format!("{operations}, {answered} answered ({} reads)", grouped(total.work.reads));
+    line(&mut text, "operations", operations);
+    text
+}
+
+fn line(text: &mut String, name: &str, value: impl Display) {
+    let _ = writeln!(text, "{name:<13} {value}");
+}
+
+/// The faults and shapes that did not occur, by name.
+fn never_seen(coverage: &Coverage) -> String {
+    let faults = coverage.faults().filter(|(_, n)| *n == 0).map(|(fault, _)| format!("{fault:?}"));
+    let shapes = coverage.shapes().filter(|(_, n)| *n == 0).map(|(shape, _)| format!("{shape:?}"));
+    let names: Vec<String> = faults.chain(shapes).collect();
+    if names.is_empty() { "nothing: every fault and shape occurred".into() } else { names.join(" ") }
+}
+
+/// Tables of what was counted.
+pub(super) fn tables(coverage: &Coverage) -> String {
+    let faults: Vec<_> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n)).collect();
+    let shapes: Vec<_> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n)).collect();
+    let mut text = format!("\n{}\n{}\n", counts("faults", &faults), counts("shapes", &shapes));
+    let _ = write!(text, "{:<26}", "messages, by who took them");
+    ROLES.iter().for_each(|role| _ = write!(text, "{role:>15}"));
+    text.push('\n');
+    for (kind, counts) in coverage.taken() {
+        let _ = write!(text, "  {:<24}", format!("{kind:?}"));
+        counts.iter().for_each(|n| _ = write!(text, "{:>15}", counted(*n)));
+        text.push('\n');
+    }
+    let _ = writeln!(text, "  {:<24}{:>15}", "forwarded, by anybody", counted(coverage.forwards()));
+    text
+}
+
+fn counts(title: &str, counts: &[(String, u64)]) -> String {
+    let mut text = format!("{title}\n");
+    for (name, n) in counts {
+        let _ = writeln!(text, "  {name:<24}{:>15}", counted(*n));
+    }
+    text
+}
+
+/// A count; nothing is so easily overlooked as a zero.
+fn counted(n: u64) -> String {
+    if n == 0 { "NEVER".into() } else { grouped(n) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> (Campaign, Total, Vec<Finding>) {
+        let campaign = Campaign { first_seed: 7, seeds: 5, steps: 900, threads: 1 };
+        let failure = Failure { name: "liveness", detail: "nobody \"leads\"".into(), step: 12_345 };
+        let total =
+            Total { seeds: 3, is_cut_short: true, failures: vec![(9, failure.clone())], ..Total::default() };
+        let finding = Finding { seed: 9, steps: 900, failure, scenario: Ok("runs/seed-9.scn".into()) };
+        (campaign, total, vec![finding])
+    }
+
+    #[test]
+    fn a_failure_is_told_with_the_command_that_shows_it_again() {
+        let (campaign, total, findings) = found();
+        let text = text(&campaign, &total, &findings, false);
+        let told = "seed 9 failed at step 12345: liveness\n  nobody \"leads\"\n  \
+                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn\n";
+        assert!(text.ends_with(told), "{text}");
+        assert!(text.contains("3 (7 to 11) of 5; ended after 1 failures"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_is_an_object_too() {
+        let (campaign, total, mut findings) = found();
+        let parse = |findings: &[Finding]| -> Value {
+            serde_json::from_str(&json(&campaign, &total, findings, true)).expect("it is JSON")
+        };
+        let object = parse(&findings);
+        assert_eq!(object["interrupted"], true);
+        let expected = json!([{
+            "seed": 9, "step": 12345, "name": "liveness", "detail": "nobody \"leads\"",
+            "replay": "dkv sim --replay 9 --steps 900", "scenario": "runs/seed-9.scn",
+            "no_scenario_because": null,
+        }]);
+        assert_eq!(object["failures"], expected);
+        findings[0].scenario = Err("not shrunk".into());
+        assert_eq!(parse(&findings)["failures"][0]["no_scenario_because"], "not shrunk");
+    }
+}
