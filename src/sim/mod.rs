@@ -10,9 +10,12 @@ mod nemesis;
 mod oracle;
 mod patience;
 pub mod plan;
+pub mod replay;
 mod requests;
 mod schedule;
+pub mod script;
 mod shapes;
+pub mod shrink;
 pub mod world;
 
 use alloc::vec::Vec;
@@ -43,6 +46,9 @@ impl kv::Rules for BriefSessions {
 
 /// The longest storm of a round, in steps.
 const STORM_STEPS_MAX: u64 = 5_000;
+
+/// Where the numbers of values go on in a world that was brought about elsewhere: beyond those it knows.
+const VALUES_BEFORE_CALM: u64 = 1 << 32;
 
 /// One world of one seed.
 pub struct Run<P: Policies = Shipped, K: kv::Rules = BriefSessions>
@@ -113,6 +119,17 @@ where
         schedule.begin(&mut world);
         let storm_until = steps.min(STORM_STEPS_MAX);
         Run { plan, world, schedule, steps_wanted: steps, storm_until, rounds: 0, is_over: false }
+    }
+
+    /// A world that was brought about elsewhere, in a calm drawn from this seed, until it is at rest or should
+    /// have been.
+    #[must_use]
+    pub fn continued(plan: &Plan, mut world: World<P, K>, seed: u64) -> Self {
+        let mut schedule = Schedule::new(Random::new(seed), plan.members);
+        schedule.values = VALUES_BEFORE_CALM;
+        schedule.begin_calm(&mut world);
+        let (steps_wanted, storm_until) = (0, 0);
+        Run { plan: plan.clone(), world, schedule, steps_wanted, storm_until, rounds: 0, is_over: false }
     }
 
     /// Goes on for at most `steps` steps. Returns whether there is more to come.

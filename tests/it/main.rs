@@ -11,5 +11,6 @@ mod quorum;
 mod reference;
 mod regressions;
 mod scenarios;
+mod shrinking;
 mod tidy;
 mod tree;

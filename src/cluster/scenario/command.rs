@@ -13,8 +13,10 @@ use crate::raft::{Bytes, MemberChange, NodeId, Timer};
 pub struct Setup {
     /// How many members found it; member 0 leads.
     pub nodes: u64,
-    /// Everything else.
+    /// Everything else about the cluster.
     pub options: Options,
+    /// Whether the run stops at a command that has nothing to do.
+    pub is_strict: bool,
     /// The line as it was written.
     pub text: String,
 }

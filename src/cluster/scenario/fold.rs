@@ -1,7 +1,7 @@
 //! What one store makes of everything that was committed, compared with what the members hold and what the
 //! clients were told.
 //!
-//! The members may run under other rules; the fold never does. It starts at the first entry, so the ledger
+//! The members may run under other rules; the fold never does, but for how long sessions live. It starts at the first entry, so the ledger
 //! must have forgotten nothing: a run that expects this keeps it whole.
 //!
 //! Left out: the order in which clients saw their answers, beyond that a read sees what was committed when
@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use super::StoreOf;
 use super::run::{Asked, What};
 use crate::cluster::{Cluster, Outcome, Policies};
-use crate::kv::{self, Store};
+use crate::kv::{self, BTreeEngine, Store};
 use crate::raft::{Bytes, EntryId, NodeId, Payload};
 use crate::replica::{Failure, StateMachine};
 
@@ -35,7 +35,7 @@ pub(super) fn check<P: Policies, K: kv::Rules>(
     cluster: &Cluster<StoreOf<K>, P>,
     asked: &[Asked],
 ) -> Result<(), String> {
-    let mut store = Store::default();
+    let mut store: Store = Store::open(BTreeEngine::new(K::session_ttl_entries()));
     let mut fates = fates(cluster, asked);
     // Reads that no state so far explains.
     let mut unexplained: Vec<&Asked> =

@@ -119,6 +119,7 @@ impl Parser {
             "codec",
             "election_timeout",
             "heartbeat",
+            "strict",
         ];
         let line = words.line;
         let given = words.options(&known)?;
@@ -126,6 +127,7 @@ impl Parser {
             return words.missing("nodes=N");
         };
         let mut options = crate::cluster::Options::default();
+        let mut is_strict = true;
         for (option, value) in given.all() {
             let limits = &mut options.limits;
             let small = |word| number(line, word, 1..=COUNT_MAX).map(|number| number as u32);
@@ -141,6 +143,7 @@ impl Parser {
                 "uncommitted" => limits.uncommitted_entries_max = small(value)?.into(),
                 "waiting_reads" => limits.waiting_reads_max = small(value)?,
                 "eager_commit" => limits.eager_commit = switch(line, value, ["on", "off"])?,
+                "strict" => is_strict = switch(line, value, ["on", "off"])?,
                 "codec" => options.codec = switch(line, value, ["on", "off"])?,
                 "election_timeout" => options.election_timeout_ms = duration_ms(line, value, 100..=60_000)?,
                 "heartbeat" => options.heartbeat_ms = duration_ms(line, value, 20..=20_000)?,
@@ -153,7 +156,7 @@ impl Parser {
             return error(line, at.map_or(1, |word| word.column), reason);
         }
         self.members = (0..nodes).map(NodeId).collect();
-        Ok(Setup { nodes, options, text })
+        Ok(Setup { nodes, options, is_strict, text })
     }
 
     fn read_command(&mut self, verb: Word<'_>, words: &mut Words<'_>) -> Parsed<Command> {
