@@ -62,6 +62,8 @@ where
     /// After how many steps this storm ends.
     storm_until: u64,
     rounds: u64,
+    /// How many actions there were when the latest calm began, if they are kept.
+    calm_from: usize,
     is_over: bool,
 }
 
@@ -118,7 +120,16 @@ where
         schedule.record = is_recorded.then(Vec::new);
         schedule.begin(&mut world);
         let storm_until = steps.min(STORM_STEPS_MAX);
-        Run { plan, world, schedule, steps_wanted: steps, storm_until, rounds: 0, is_over: false }
+        Run {
+            plan,
+            world,
+            schedule,
+            steps_wanted: steps,
+            storm_until,
+            rounds: 0,
+            calm_from: 0,
+            is_over: false,
+        }
     }
 
     /// A world that was brought about elsewhere, in a calm drawn from this seed, until it is at rest or should
@@ -129,7 +140,16 @@ where
         schedule.values = VALUES_BEFORE_CALM;
         schedule.begin_calm(&mut world);
         let (steps_wanted, storm_until) = (0, 0);
-        Run { plan: plan.clone(), world, schedule, steps_wanted, storm_until, rounds: 0, is_over: false }
+        Run {
+            plan: plan.clone(),
+            world,
+            schedule,
+            steps_wanted,
+            storm_until,
+            rounds: 0,
+            calm_from: 0,
+            is_over: false,
+        }
     }
 
     /// Goes on for at most `steps` steps. Returns whether there is more to come.
@@ -156,6 +176,7 @@ where
         match self.schedule.phase {
             Phase::Storm => {
                 if !is_moving || self.world.steps() >= self.storm_until {
+                    self.calm_from = self.schedule.record.as_ref().map_or(0, Vec::len);
                     self.schedule.begin_calm(&mut self.world);
                 }
             }
@@ -195,9 +216,14 @@ where
         &self.world
     }
 
-    /// Every action so far, if the run is recorded.
+    /// Every action so far, if the run is recorded. What did not come to rest in a calm was brought about
+    /// before: the actions of that calm are left out, and a [`replay`] draws another.
     pub fn take_actions(&mut self) -> Vec<Action> {
-        self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default()
+        let mut actions = self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default();
+        if self.world.failure().is_some_and(|failure| failure.name == replay::LIVENESS) {
+            actions.truncate(self.calm_from);
+        }
+        actions
     }
 
     /// The lines of the steps since the last call, if the run is recorded.

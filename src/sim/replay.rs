@@ -16,13 +16,20 @@ use core::hash::{Hash, Hasher};
 use super::Run;
 use super::action::Action;
 use super::plan::Plan;
-use super::shrink::{Fingerprint, Step};
+use super::shrink::{Fingerprint, Settling, Step};
 use super::world::{Failure, StoreOf, World};
 use crate::cluster::trace::Fnv;
 use crate::cluster::{Cluster, Packet, Policies};
 use crate::kv;
 use crate::raft::Message;
 use crate::replica::{self, Forward};
+
+/// How many calms a replay goes on with before it holds. Whether a cluster gets stuck may depend on who stays
+/// away.
+const CALMS_MAX: usize = 4;
+
+/// How often everything moves once before a replay goes on with a world that does not settle.
+const SETTLING_ROUNDS_MAX: usize = 100;
 
 /// The name of the failure that only a calm finds.
 pub const LIVENESS: &str = "liveness";
@@ -56,21 +63,72 @@ where
     let mut world = World::<P, K>::new(plan.members, plan.clients, plan.options.clone());
     for step in steps {
         let Some(step) = find(world.cluster(), step) else { continue };
-        let action = step.action.clone();
-        kept.push(step);
-        if !world.perform(&action) {
-            kept.pop();
+        let settles = step.settling == Settling::After;
+        if carry_out(&mut world, step, kept) && settles {
+            settle(&mut world, kept);
         }
         if world.failure().is_some() {
             break;
         }
     }
     if name == LIVENESS && world.failure().is_none() {
-        let report = Run::continued(plan, world, seed).finish();
-        return report.failure.filter(|failure| failure.name == name);
+        let mut calms = (seed..).take(CALMS_MAX).filter_map(|seed| {
+            // A world cannot be copied; it is brought about once more.
+            let actions: Vec<Action> = kept.iter().map(|step| step.action.clone()).collect();
+            let mut world = World::<P, K>::new(plan.members, plan.clients, plan.options.clone());
+            actions.iter().for_each(|action| {
+                world.perform(action);
+            });
+            Run::continued(plan, world, seed).finish().failure
+        });
+        return calms.find(|failure| failure.name == name);
     }
     world.close_round();
     world.failure().filter(|failure| failure.name == name).cloned()
+}
+
+/// Returns whether there was anything to do.
+fn carry_out<P: Policies, K: kv::Rules>(world: &mut World<P, K>, step: Step, kept: &mut Vec<Step>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let action = step.action.clone();
+    kept.push(step);
+    let acted = world.perform(&action);
+    if !acted {
+        kept.pop();
+    }
+    acted
+}
+
+/// Lets all that is under way arrive and syncs all that is written, until nothing moves.
+fn settle<P: Policies, K: kv::Rules>(world: &mut World<P, K>, kept: &mut Vec<Step>)
+where
+    StoreOf<K>: Default,
+{
+    for _ in 0..SETTLING_ROUNDS_MAX {
+        let messages = world
+            .cluster()
+            .links()
+            .loaded()
+            .into_iter()
+            .flat_map(|(link, count)| (0..count).map(move |_| Action::Deliver { link, position: 0 }));
+        let unsynced = world.cluster().members().iter().filter(|(_, member)| member.replica().is_some());
+        let syncs = unsynced.map(|(id, member)| (*id, member.disk().pending() as u32));
+        let syncs = syncs.filter(|(_, count)| *count > 0).map(|(id, count)| Action::Sync { id, count });
+        let actions: Vec<Action> = messages.chain(syncs).collect();
+        if actions.is_empty() {
+            return;
+        }
+        for action in actions {
+            let step = Step { action, message: None, settling: Settling::None };
+            let Some(step) = find(world.cluster(), &step) else { continue };
+            carry_out(world, Step { settling: Settling::Part, ..step }, kept);
+            if world.failure().is_some() {
+                return;
+            }
+        }
+    }
 }
 
 /// The step as it can be carried out now; nothing if its message was never sent.

@@ -7,6 +7,9 @@
 //! left is short, and no single action of it can be left out, unless the tries were used up. On the way the
 //! cluster shrinks too: founding members go, whose names the later ones take, and unusual limits.
 //!
+//! All of that is done in several orders, and once with messages and disks that move by themselves while
+//! what drives them is shrunk; the shortest result counts.
+//!
 //! **Messages keep their identity.** An action names a message by its position on a link, which means
 //! another one as soon as an earlier action is gone: taken literally, nearly every shorter list derails. So
 //! each replay remembers what an action did to ([`Step`]), and the next one looks that message up on its
@@ -32,6 +35,20 @@ pub struct Step {
     pub action: Action,
     /// The message that it did it to, if it was carried out already.
     pub(super) message: Option<Fingerprint>,
+    pub(super) settling: Settling,
+}
+
+/// What a step has to do with messages and disks that move by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settling {
+    /// Nothing: they wait for steps of their own.
+    None,
+    /// After it, all that is under way arrives and all that is written is synced.
+    After,
+    /// That happens after a later step.
+    Later,
+    /// It is one of the steps that did so in a replay.
+    Part,
 }
 
 /// A message, recognised without being kept.
@@ -47,7 +64,7 @@ pub(super) struct Fingerprint {
 
 impl Step {
     fn new(action: Action) -> Step {
-        Step { action, message: None }
+        Step { action, message: None, settling: Settling::None }
     }
 }
 
@@ -72,14 +89,22 @@ pub fn shrink(
 ) -> Shrunk {
     let steps: Vec<Step> = actions.into_iter().map(Step::new).collect();
     let order = ORDERS[0];
-    let mut search = Search { fails, plan: plan.clone(), steps: Vec::new(), order, tries: 0, tries_max };
+    let mut search =
+        Search { fails, plan: plan.clone(), steps: Vec::new(), order, is_driven: false, tries: 0, tries_max };
     if search.attempt(&steps) {
         let all = search.steps.clone();
         let mut best = (plan.clone(), all.clone());
-        for (left, order) in (1..=ORDERS.len() as u32).rev().zip(ORDERS) {
-            (search.plan, search.steps, search.order) = (plan.clone(), all.clone(), order);
+        let ways = 1 + ORDERS.len() as u32;
+        for (left, order) in (1..=ways).rev().zip(core::iter::once(None).chain(ORDERS.map(Some))) {
+            (search.plan, search.steps) = (plan.clone(), all.clone());
             search.tries_max = search.tries + (tries_max - search.tries) / left;
-            search.run();
+            match order {
+                Some(order) => {
+                    search.order = order;
+                    search.run();
+                }
+                None => search.run_driven(),
+            }
             if search.steps.len() < best.1.len() {
                 best = (search.plan.clone(), search.steps.clone());
             }
@@ -130,6 +155,8 @@ struct Search<F> {
     /// The shortest list so far that fails.
     steps: Vec<Step>,
     order: Order,
+    /// The steps are those that drive the world; a replay lets it settle after each.
+    is_driven: bool,
     tries: u32,
     tries_max: u32,
 }
@@ -156,6 +183,43 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
         }
     }
 
+    /// Shrinks what clients, operators, timers and faults do, while messages and disks move by themselves, and
+    /// then everything. Where the failure does not depend on their order, that is a way out of the history
+    /// that the run happened to have.
+    fn run_driven(&mut self) {
+        let is_driving =
+            |step: &&Step| !is_about_position(&step.action) && !matches!(step.action, Action::Sync { .. });
+        let driving: Vec<Step> = self.steps.iter().filter(is_driving).cloned().collect();
+        let is_out: [fn(&Step) -> bool; 3] = [
+            |step| matches!(step.action, Action::Timeout { .. }),
+            |step| matches!(step.action, Action::Timeout { timer: Timer::Heartbeat, .. }),
+            |_| false,
+        ];
+        // A call that is answered at once is never repeated.
+        let is_left_open: [fn(&Step) -> bool; 2] =
+            [|_| false, |step| matches!(step.action, Action::Call { .. })];
+        self.is_driven = true;
+        let is_failing = is_out.into_iter().any(|is_out| {
+            is_left_open.into_iter().any(|is_left_open| {
+                let steps = driving.iter().filter(|step| !is_out(step)).map(|step| {
+                    let settling = if is_left_open(step) { Settling::Later } else { Settling::After };
+                    Step { settling, ..step.clone() }
+                });
+                let steps: Vec<Step> = steps.collect();
+                self.attempt(&steps)
+            })
+        });
+        if is_failing {
+            self.run();
+        }
+        self.is_driven = false;
+        let steps = self.steps.clone();
+        if is_failing && self.attempt(&steps) {
+            self.steps.iter_mut().for_each(|step| step.settling = Settling::None);
+            self.run();
+        }
+    }
+
     fn is_spent(&self) -> bool {
         self.tries >= self.tries_max
     }
@@ -171,7 +235,10 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
             return false;
         }
         self.tries += 1;
-        let Some(kept) = (self.fails)(&plan, steps) else { return false };
+        let Some(mut kept) = (self.fails)(&plan, steps) else { return false };
+        if self.is_driven {
+            kept.retain(|step| step.settling != Settling::Part);
+        }
         (self.plan, self.steps) = (plan, kept);
         true
     }
@@ -197,7 +264,7 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
             let members = self.plan.members;
             let without = |step: &Step| {
                 let action = without_member(&step.action, id, members)?;
-                Some(Step { action, message: step.message })
+                Some(Step { action, ..step.clone() })
             };
             let steps: Vec<Step> = self.steps.iter().filter_map(without).collect();
             self.attempt_in(Plan { members: members - 1, ..self.plan.clone() }, &steps);
@@ -275,7 +342,7 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
                 let Some(step) = self.steps.get(at) else { break };
                 let message = step.message.filter(|_| !is_about_position(&action));
                 let mut steps = self.steps.clone();
-                steps[at] = Step { action, message };
+                steps[at] = Step { action, message, settling: step.settling };
                 self.attempt(&steps);
             }
         }
