@@ -337,15 +337,19 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
     /// Simpler actions in the place of those that are left.
     fn simpler(&mut self) {
         for at in (0..self.steps.len()).rev() {
-            let Some(step) = self.steps.get(at) else { continue };
-            for action in simpler_actions(&step.action) {
-                let Some(step) = self.steps.get(at) else { break };
-                let message = step.message.filter(|_| !is_about_position(&action));
-                let mut steps = self.steps.clone();
-                steps[at] = Step { action, message, settling: step.settling };
-                self.attempt(&steps);
-            }
+            while self.simplify(at) {}
         }
+    }
+
+    /// The simplest form of one action that fails as well. Returns whether there was one.
+    fn simplify(&mut self, at: usize) -> bool {
+        let Some(step) = self.steps.get(at).cloned() else { return false };
+        simpler_actions(&step.action).into_iter().any(|action| {
+            let message = step.message.filter(|_| !is_about_position(&action));
+            let mut steps = self.steps.clone();
+            steps[at] = Step { action, message, settling: step.settling };
+            self.attempt(&steps)
+        })
     }
 }
 
