@@ -7,8 +7,11 @@ use alloc::vec::Vec;
 
 use super::{Member, Policies};
 use crate::codec::from_bytes;
-use crate::kv::{Command, KeyRange, Op, Range, Store};
+use crate::kv::{BTreeEngine, Command, KeyRange, Op, Range, Rules, Store};
 use crate::raft::{Bytes, NodeId, Payload};
+
+/// A member whose store may run under other rules than those that ship.
+type MemberOf<K, P> = Member<Store<BTreeEngine, K>, P>;
 
 const STRING_MAGIC: &[u8; 8] = b"DSEDKV20";
 const INTEGER_MAGIC: &[u8; 8] = b"DSEDIST2";
@@ -19,7 +22,7 @@ const DEL: u8 = 1;
 ///
 /// # Errors
 /// The member is down, or its engine failed.
-pub fn string_snapshot<P: Policies>(member: &Member<Store, P>) -> Result<Vec<u8>, String> {
+pub fn string_snapshot<P: Policies, K: Rules>(member: &MemberOf<K, P>) -> Result<Vec<u8>, String> {
     let node = member.replica().ok_or("a member that is down has no snapshot")?.node();
     let live = live_keys(member)?;
     let mut out = Vec::new();
@@ -41,7 +44,10 @@ pub fn string_snapshot<P: Policies>(member: &Member<Store, P>) -> Result<Vec<u8>
 ///
 /// # Errors
 /// The member is down, its log was compacted, or an entry is none of this system's operations.
-pub fn integer_snapshot<P: Policies>(id: NodeId, member: &Member<Store, P>) -> Result<Vec<u8>, String> {
+pub fn integer_snapshot<P: Policies, K: Rules>(
+    id: NodeId,
+    member: &MemberOf<K, P>,
+) -> Result<Vec<u8>, String> {
     let node = member.replica().ok_or("a member that is down has no snapshot")?.node();
     if node.log().purged().index.0 > 0 {
         return Err("the log was compacted, and this format holds all of it".to_string());
@@ -103,7 +109,7 @@ fn operation(command: &[u8]) -> Option<(u8, i64, i64)> {
     }
 }
 
-fn live_keys<P: Policies>(member: &Member<Store, P>) -> Result<Vec<(Bytes, Bytes)>, String> {
+fn live_keys<P: Policies, K: Rules>(member: &MemberOf<K, P>) -> Result<Vec<(Bytes, Bytes)>, String> {
     let all = member.machine().range(&Range::new(KeyRange::all())).map_err(|error| error.to_string())?;
     Ok(all.kvs.into_iter().map(|kv| (Bytes::from(kv.key.as_slice()), kv.record.value)).collect())
 }

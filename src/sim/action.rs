@@ -135,3 +135,54 @@ pub enum Action {
     /// A member that is down leaves for good.
     Retire(NodeId),
 }
+
+impl Action {
+    /// The member that the action makes step, if it is one.
+    pub(super) fn member(&self) -> Option<NodeId> {
+        match self {
+            Action::Deliver { link: (_, to), .. } => Some(*to),
+            Action::Sync { id, .. }
+            | Action::Timeout { id, .. }
+            | Action::Crash { id, .. }
+            | Action::Restart(id)
+            | Action::Compact(id)
+            | Action::Join(id)
+            | Action::LoseDisk(id)
+            | Action::RollBackDisk(id) => Some(*id),
+            Action::OpenSession { at, .. }
+            | Action::Call { at, .. }
+            | Action::Retry { at, .. }
+            | Action::ChangeMembers { at, .. }
+            | Action::Transfer { at, .. } => Some(*at),
+            Action::Drop { .. }
+            | Action::Duplicate { .. }
+            | Action::GiveUp { .. }
+            | Action::Replace { .. }
+            | Action::Cut(_)
+            | Action::Restore(_)
+            | Action::BackUp(_)
+            | Action::SetClockRate { .. }
+            | Action::Retire(_) => None,
+        }
+    }
+
+    /// The members that a client or an operator asks, and those an operator asks about. Only in a part of a
+    /// list of actions may one of them not exist.
+    pub(super) fn asked(&self) -> Vec<NodeId> {
+        match self {
+            Action::OpenSession { at, .. } | Action::Call { at, .. } | Action::Retry { at, .. } => {
+                Vec::from([*at])
+            }
+            Action::ChangeMembers { at, changes } => {
+                let named = changes.iter().map(|change| match change {
+                    MemberChange::AddLearner(id) | MemberChange::Promote(id) | MemberChange::Remove(id) => {
+                        *id
+                    }
+                });
+                named.chain([*at]).collect()
+            }
+            Action::Transfer { at, to } => Vec::from([*at, *to]),
+            _ => Vec::new(),
+        }
+    }
+}

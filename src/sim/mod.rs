@@ -10,9 +10,12 @@ mod nemesis;
 mod oracle;
 mod patience;
 pub mod plan;
+pub mod replay;
 mod requests;
 mod schedule;
+pub mod script;
 mod shapes;
+pub mod shrink;
 pub mod world;
 
 use alloc::vec::Vec;
@@ -44,6 +47,9 @@ impl kv::Rules for BriefSessions {
 /// The longest storm of a round, in steps.
 const STORM_STEPS_MAX: u64 = 5_000;
 
+/// Where the numbers of values go on in a world that was brought about elsewhere: beyond those it knows.
+const VALUES_BEFORE_CALM: u64 = 1 << 32;
+
 /// One world of one seed.
 pub struct Run<P: Policies = Shipped, K: kv::Rules = BriefSessions>
 where
@@ -56,6 +62,8 @@ where
     /// After how many steps this storm ends.
     storm_until: u64,
     rounds: u64,
+    /// How many actions there were when the latest calm began, if they are kept.
+    calm_from: usize,
     is_over: bool,
 }
 
@@ -112,7 +120,36 @@ where
         schedule.record = is_recorded.then(Vec::new);
         schedule.begin(&mut world);
         let storm_until = steps.min(STORM_STEPS_MAX);
-        Run { plan, world, schedule, steps_wanted: steps, storm_until, rounds: 0, is_over: false }
+        Run {
+            plan,
+            world,
+            schedule,
+            steps_wanted: steps,
+            storm_until,
+            rounds: 0,
+            calm_from: 0,
+            is_over: false,
+        }
+    }
+
+    /// A world that was brought about elsewhere, in a calm drawn from this seed, until it is at rest or should
+    /// have been.
+    #[must_use]
+    pub fn continued(plan: &Plan, mut world: World<P, K>, seed: u64) -> Self {
+        let mut schedule = Schedule::new(Random::new(seed), plan.members);
+        schedule.values = VALUES_BEFORE_CALM;
+        schedule.begin_calm(&mut world);
+        let (steps_wanted, storm_until) = (0, 0);
+        Run {
+            plan: plan.clone(),
+            world,
+            schedule,
+            steps_wanted,
+            storm_until,
+            rounds: 0,
+            calm_from: 0,
+            is_over: false,
+        }
     }
 
     /// Goes on for at most `steps` steps. Returns whether there is more to come.
@@ -139,6 +176,7 @@ where
         match self.schedule.phase {
             Phase::Storm => {
                 if !is_moving || self.world.steps() >= self.storm_until {
+                    self.calm_from = self.schedule.record.as_ref().map_or(0, Vec::len);
                     self.schedule.begin_calm(&mut self.world);
                 }
             }
@@ -178,9 +216,14 @@ where
         &self.world
     }
 
-    /// Every action so far, if the run is recorded.
+    /// Every action so far, if the run is recorded. What did not come to rest in a calm was brought about
+    /// before: the actions of that calm are left out, and a [`replay`] draws another.
     pub fn take_actions(&mut self) -> Vec<Action> {
-        self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default()
+        let mut actions = self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default();
+        if self.world.failure().is_some_and(|failure| failure.name == replay::LIVENESS) {
+            actions.truncate(self.calm_from);
+        }
+        actions
     }
 
     /// The lines of the steps since the last call, if the run is recorded.

@@ -168,12 +168,15 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
+        // Noted before: if a member panics, that is the action which matters.
+        if let Some(record) = &mut self.record {
+            record.push(action.clone());
+        }
         let acted = world.perform(&action);
         if acted {
             self.follow_up(world, &action);
-            if let Some(record) = &mut self.record {
-                record.push(action);
-            }
+        } else if let Some(record) = &mut self.record {
+            record.pop();
         }
         acted
     }

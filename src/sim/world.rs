@@ -36,7 +36,7 @@ const ENTRIES_MAX: usize = 100_000;
 /// Steps in the search for an order of the operations on one key.
 const CHECK_STEPS_MAX: u64 = 1_000_000;
 /// Requests of operators that nobody answered; the earliest is given up beyond that.
-const OPERATOR_REQUESTS_MAX: usize = 4;
+pub(super) const OPERATOR_REQUESTS_MAX: usize = 4;
 
 /// A promise that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +169,11 @@ where
         core::mem::take(&mut self.at_leisure)
     }
 
+    /// Requests of operators without an answer, the earliest first.
+    pub(super) fn operator_requests(&self) -> &VecDeque<(RequestId, NodeId)> {
+        &self.operator_requests
+    }
+
     pub(super) fn clients(&self) -> &[Client] {
         &self.clients
     }
@@ -182,6 +187,10 @@ where
     /// Carries out an action and checks what it changed. Returns whether there was anything to do.
     pub fn perform(&mut self, action: &Action) -> bool {
         if self.failure.is_some() {
+            return false;
+        }
+        let members = self.cluster.members();
+        if !action.asked().iter().all(|id| members.contains_key(id)) {
             return false;
         }
         let member = action.member();
@@ -388,36 +397,5 @@ where
         self.history.clear();
         self.start = self.oracle.start();
         self.oracle.close_round();
-    }
-}
-
-impl Action {
-    /// The member that the action makes step, if it is one.
-    pub(super) fn member(&self) -> Option<NodeId> {
-        match self {
-            Action::Deliver { link: (_, to), .. } => Some(*to),
-            Action::Sync { id, .. }
-            | Action::Timeout { id, .. }
-            | Action::Crash { id, .. }
-            | Action::Restart(id)
-            | Action::Compact(id)
-            | Action::Join(id)
-            | Action::LoseDisk(id)
-            | Action::RollBackDisk(id) => Some(*id),
-            Action::OpenSession { at, .. }
-            | Action::Call { at, .. }
-            | Action::Retry { at, .. }
-            | Action::ChangeMembers { at, .. }
-            | Action::Transfer { at, .. } => Some(*at),
-            Action::Drop { .. }
-            | Action::Duplicate { .. }
-            | Action::GiveUp { .. }
-            | Action::Replace { .. }
-            | Action::Cut(_)
-            | Action::Restore(_)
-            | Action::BackUp(_)
-            | Action::SetClockRate { .. }
-            | Action::Retire(_) => None,
-        }
     }
 }

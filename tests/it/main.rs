@@ -11,6 +11,7 @@ mod quorum;
 mod reference;
 mod regressions;
 mod scenarios;
+mod shrinking;
 mod sim_command;
 mod tidy;
 mod tree;

@@ -13,8 +13,10 @@ use crate::raft::{Bytes, MemberChange, NodeId, Timer};
 pub struct Setup {
     /// How many members found it; member 0 leads.
     pub nodes: u64,
-    /// Everything else.
+    /// Everything else about the cluster.
     pub options: Options,
+    /// Whether the run stops at a command that has nothing to do.
+    pub is_strict: bool,
     /// The line as it was written.
     pub text: String,
 }
@@ -38,6 +40,16 @@ pub enum Command {
     Crash(NodeId, usize),
     /// `restart ID`: from its disk.
     Restart(NodeId),
+    /// `join ID`: a member with an empty disk, in no configuration.
+    Join(NodeId),
+    /// `retire ID`: a member that is down leaves for good.
+    Retire(NodeId),
+    /// `back-up ID`: what it has synced is copied.
+    BackUp(NodeId),
+    /// `lose-disk ID`: it stops, and finds an empty directory when it starts again.
+    LoseDisk(NodeId),
+    /// `roll-back-disk ID`: it stops, and finds the copy of its directory when it starts again.
+    RollBackDisk(NodeId),
     /// `hold-disk ID`: its writes wait.
     HoldDisk(NodeId),
     /// `release-disk ID`: they no longer do.
@@ -50,12 +62,12 @@ pub enum Command {
     Deliver,
     /// `stabilize`: heartbeats too.
     Stabilize,
-    /// `deliver FROM TO [N]`: the oldest messages of one link, and no sync.
-    DeliverOn(NodeId, NodeId, usize),
-    /// `drop FROM TO [N]`: the oldest messages of one link are lost.
-    Drop(NodeId, NodeId, usize),
-    /// `duplicate FROM TO`: the oldest message is sent once more, after the others.
-    Duplicate(NodeId, NodeId),
+    /// `deliver FROM TO [N] [skip=K]`: messages of one link, and no sync.
+    DeliverOn(Messages),
+    /// `drop FROM TO [N] [skip=K]`: messages of one link are lost.
+    Drop(Messages),
+    /// `duplicate FROM TO [skip=K]`: a message is sent once more, after the others.
+    Duplicate(Messages),
     /// `delay FROM TO`: the others overtake the oldest message.
     Delay(NodeId, NodeId),
     /// `timeout ID TIMER`: fires, and nothing is delivered.
@@ -80,6 +92,19 @@ pub enum Command {
     Expect(Expectation),
 }
 
+/// Some messages of one link, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// Who sent them.
+    pub from: NodeId,
+    /// Whom they are for.
+    pub to: NodeId,
+    /// How many.
+    pub count: usize,
+    /// How many older ones they overtake, which stay where they are.
+    pub skip: usize,
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -87,6 +112,8 @@ pub enum Request {
     Propose(Op, Option<Session>, u64),
     /// `read KEY`.
     Read(Bytes),
+    /// `read-all`: every key at one moment.
+    ReadAll,
     /// `open-session NAME`.
     OpenSession(String),
     /// `close-session NAME`.

@@ -7,8 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::cluster::{Cluster, Links, Member, Outcome, Packet, Policies, exams};
-use crate::kv::{self, Store};
+use super::StoreOf;
+use crate::cluster::{Cluster, Member, Outcome, Policies, exams};
+use crate::kv;
 use crate::raft::progress::Flow;
 use crate::raft::{Bytes, Configuration, EntryId, Index, NodeId, Refusal, Role, Term};
 use crate::replica::Failure;
@@ -36,6 +37,10 @@ pub enum Expectation {
     /// `converged`: all live members of the leader's configuration hold everything that was committed
     /// and the same state.
     Converged,
+    /// `folded`: everything is as one store under the rules that ship would have it that applied what is
+    /// committed: the store of every member that is up, every answer to a write, what every read saw, and
+    /// nothing is committed whose client was told that it has no effect.
+    Folded,
     /// `hash-equal [ID…]`: the exam projections are byte-identical, by default those of all members.
     HashEqual(Vec<NodeId>),
 }
@@ -45,6 +50,8 @@ pub enum Expectation {
 pub enum Fact {
     /// `role ID ROLE`.
     Role(RoleName),
+    /// `fault ID`, `fault ID none`: whether it stopped by itself, or was refused its start.
+    Fault(bool),
     /// `term ID N`: in memory.
     Term(Term),
     /// `durable-term ID N`: on disk.
@@ -174,7 +181,7 @@ impl Fate {
         (Fate::Unknown, "unknown"),
     ];
 
-    pub(super) fn of(outcome: Option<&Outcome<Store>>) -> Fate {
+    pub(super) fn of<K: kv::Rules>(outcome: Option<&Outcome<StoreOf<K>>>) -> Fate {
         let Some(outcome) = outcome else { return Fate::Pending };
         match outcome {
             Outcome::Applied { .. } => Fate::Applied,
@@ -238,8 +245,11 @@ pub(super) fn response_word(outcome: &kv::Outcome) -> &'static str {
 }
 
 impl Fact {
-    /// The fact as it is; none if the member is down, which only its role says.
-    pub(super) fn found<P: Policies>(&self, member: &Member<Store, P>) -> Option<Fact> {
+    /// The fact as it is; none if the member is down, which only its role and its fault say.
+    pub(super) fn found<P: Policies, K: kv::Rules>(&self, member: &Member<StoreOf<K>, P>) -> Option<Fact> {
+        if let Fact::Fault(_) = self {
+            return Some(Fact::Fault(member.fault().is_some()));
+        }
         let Some(replica) = member.replica() else {
             return matches!(self, Fact::Role(_)).then_some(Fact::Role(RoleName::Down));
         };
@@ -247,6 +257,7 @@ impl Fact {
         let record = |key: &Bytes| store.get(key).ok().flatten().map(|kv| kv.record);
         Some(match self {
             Fact::Role(_) => Fact::Role(RoleName::of(node.role())),
+            Fact::Fault(_) => Fact::Fault(member.fault().is_some()),
             Fact::Term(_) => Fact::Term(node.term()),
             Fact::DurableTerm(_) => Fact::DurableTerm(node.durable_hard_state().term),
             Fact::Vote(_) => Fact::Vote(node.hard_state().voted_for),
@@ -283,7 +294,7 @@ pub(super) fn all_keys() -> kv::Range {
 
 impl OutcomeFacts {
     /// What became of a request, as far as `self` asks for it.
-    pub(super) fn found(&self, outcome: Option<&Outcome<Store>>) -> OutcomeFacts {
+    pub(super) fn found<K: kv::Rules>(&self, outcome: Option<&Outcome<StoreOf<K>>>) -> OutcomeFacts {
         let mut found =
             OutcomeFacts { fate: Fate::of(outcome), at: None, revision: None, response: None, value: None };
         match outcome {
@@ -302,8 +313,8 @@ impl OutcomeFacts {
 }
 
 /// How many appends of `leader` to `to` have no answer; none if `leader` does not lead it.
-pub(super) fn inflight<P: Policies>(
-    cluster: &Cluster<Store, P>,
+pub(super) fn inflight<P: Policies, K: kv::Rules>(
+    cluster: &Cluster<StoreOf<K>, P>,
     leader: NodeId,
     to: NodeId,
 ) -> Option<usize> {
@@ -313,11 +324,6 @@ pub(super) fn inflight<P: Policies>(
         Flow::Replicate { inflight, .. } => inflight.len(),
         Flow::Snapshot { .. } => 0,
     })
-}
-
-/// How many messages are on a link.
-pub(super) fn queued(links: &Links<Packet<Store>>, from: NodeId, to: NodeId) -> usize {
-    links.on((from, to)).count()
 }
 
 // --- as text ---------------------------------------------------------------------------------------
@@ -346,6 +352,8 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fact::Role(role) => f.write_str(name_of(&RoleName::ALL, role)),
+            Fact::Fault(true) => f.write_str("stopped by itself"),
+            Fact::Fault(false) => f.write_str("no fault"),
             Fact::Term(term) => write!(f, "term {term}"),
             Fact::DurableTerm(term) => write!(f, "durable term {term}"),
             Fact::Vote(vote) => or_none(f, "vote", *vote),

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::command::{Asking, Command, Request, Session, Setup};
+use super::command::{Asking, Command, Messages, Request, Session, Setup};
 use super::expect::{Expectation, Fact, Fate, OutcomeFacts, RESPONSES, RoleName};
 use super::operation::read_op;
 use super::words::{
@@ -77,6 +77,8 @@ struct Parser {
     setup: Option<Setup>,
     lines: Vec<Line>,
     members: BTreeSet<NodeId>,
+    /// Members that left for good: messages and requests may still name them.
+    retired: BTreeSet<NodeId>,
     requests: BTreeSet<String>,
     sessions: BTreeSet<String>,
     proposals: u64,
@@ -117,6 +119,7 @@ impl Parser {
             "codec",
             "election_timeout",
             "heartbeat",
+            "strict",
         ];
         let line = words.line;
         let given = words.options(&known)?;
@@ -124,6 +127,7 @@ impl Parser {
             return words.missing("nodes=N");
         };
         let mut options = crate::cluster::Options::default();
+        let mut is_strict = true;
         for (option, value) in given.all() {
             let limits = &mut options.limits;
             let small = |word| number(line, word, 1..=COUNT_MAX).map(|number| number as u32);
@@ -139,6 +143,7 @@ impl Parser {
                 "uncommitted" => limits.uncommitted_entries_max = small(value)?.into(),
                 "waiting_reads" => limits.waiting_reads_max = small(value)?,
                 "eager_commit" => limits.eager_commit = switch(line, value, ["on", "off"])?,
+                "strict" => is_strict = switch(line, value, ["on", "off"])?,
                 "codec" => options.codec = switch(line, value, ["on", "off"])?,
                 "election_timeout" => options.election_timeout_ms = duration_ms(line, value, 100..=60_000)?,
                 "heartbeat" => options.heartbeat_ms = duration_ms(line, value, 20..=20_000)?,
@@ -151,7 +156,7 @@ impl Parser {
             return error(line, at.map_or(1, |word| word.column), reason);
         }
         self.members = (0..nodes).map(NodeId).collect();
-        Ok(Setup { nodes, options, text })
+        Ok(Setup { nodes, options, is_strict, text })
     }
 
     fn read_command(&mut self, verb: Word<'_>, words: &mut Words<'_>) -> Parsed<Command> {
@@ -170,20 +175,23 @@ impl Parser {
                 Command::Crash(id, keep.unwrap_or(0) as usize)
             }
             "restart" => Command::Restart(self.member(words)?),
+            "join" => Command::Join(self.join(words)?),
+            "retire" => {
+                let id = self.member(words)?;
+                self.retired.insert(id);
+                Command::Retire(id)
+            }
+            "back-up" => Command::BackUp(self.member(words)?),
+            "lose-disk" => Command::LoseDisk(self.member(words)?),
+            "roll-back-disk" => Command::RollBackDisk(self.member(words)?),
             "hold-disk" => Command::HoldDisk(self.member(words)?),
             "release-disk" => Command::ReleaseDisk(self.member(words)?),
             "sync" => Command::Sync(self.member(words)?, count(words)?),
             "compact" => Command::Compact(self.member(words)?),
             "deliver" if words.peek().is_none() => Command::Deliver,
-            "deliver" => {
-                let (from, to) = self.link(words)?;
-                Command::DeliverOn(from, to, count(words)?.unwrap_or(1))
-            }
-            "drop" => {
-                let (from, to) = self.link(words)?;
-                Command::Drop(from, to, count(words)?.unwrap_or(1))
-            }
-            "duplicate" => self.link(words).map(|(from, to)| Command::Duplicate(from, to))?,
+            "deliver" => Command::DeliverOn(self.messages(words, true)?),
+            "drop" => Command::Drop(self.messages(words, true)?),
+            "duplicate" => Command::Duplicate(self.messages(words, false)?),
             "delay" => self.link(words).map(|(from, to)| Command::Delay(from, to))?,
             "stabilize" => Command::Stabilize,
             "timeout" => {
@@ -230,6 +238,7 @@ impl Parser {
                 return self.read_proposal(verb, words, false).map(Some);
             }
             "read" => Request::Read(key(line, words.next("a key")?)?),
+            "read-all" => Request::ReadAll,
             "open-session" => {
                 let word = words.next("a session's name")?;
                 let name = name(line, word)?;
@@ -336,8 +345,21 @@ impl Parser {
 
     fn add_member(&mut self, line: usize, word: Word<'_>) -> Parsed<NodeId> {
         let id = NodeId(number(line, word, 0..=MEMBERS_MAX - 1)?);
+        if self.retired.contains(&id) {
+            return error(line, word.column, format_args!("member {} has left for good", id.0));
+        }
         self.members.insert(id);
         Ok(id)
+    }
+
+    /// A member that no earlier line introduced.
+    fn join(&mut self, words: &mut Words<'_>) -> Parsed<NodeId> {
+        let word = words.next("a member")?;
+        let id = NodeId(number(words.line, word, 0..=MEMBERS_MAX - 1)?);
+        if self.members.insert(id) {
+            return Ok(id);
+        }
+        error(words.line, word.column, format_args!("there is a member {} already", id.0))
     }
 
     /// The name of a session that an earlier line opens.
@@ -371,6 +393,15 @@ impl Parser {
             return error(words.line, word.column, "a link is between two members");
         }
         Ok((from, to))
+    }
+
+    /// Messages of one link: `FROM TO [N] [skip=K]`.
+    fn messages(&self, words: &mut Words<'_>, may_count: bool) -> Parsed<Messages> {
+        let (from, to) = self.link(words)?;
+        let is_counted = may_count && words.peek().is_some_and(|word| !word.text.contains('='));
+        let count = if is_counted { count(words)?.unwrap_or(1) } else { 1 };
+        let skip = words.options(&["skip"])?.number("skip", 0..=COUNT_MAX)?.unwrap_or(0) as usize;
+        Ok(Messages { from, to, count, skip })
     }
 
     /// The name of a request that was made.
@@ -415,6 +446,7 @@ impl Parser {
                 Expectation::Inflight(from, to, one_number(words)? as usize)
             }
             "converged" => Expectation::Converged,
+            "folded" => Expectation::Folded,
             "hash-equal" => Expectation::HashEqual(self.members(words, false)?),
             "outcome" => {
                 let request = self.request(words)?;
@@ -452,6 +484,7 @@ impl Parser {
                 let id = entry_id(line, words.next("an entry")?)?;
                 Fact::Holds(id.index, Some(id.term))
             }
+            "fault" => Fact::Fault(!words.take("none")),
             "waiting" => Fact::Waiting(one_number(words)? as usize),
             "revision" => Fact::Revision(one_number(words)?),
             "keys" => Fact::Keys(one_number(words)? as usize),
@@ -470,8 +503,9 @@ impl Parser {
     }
 }
 
-const FACTS: [&str; 20] = [
+const FACTS: [&str; 21] = [
     "role",
+    "fault",
     "term",
     "durable-term",
     "vote",

@@ -4,15 +4,16 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::StoreOf;
 use super::expect::{Fate, all_keys, name_of, response_word};
-use crate::cluster::{Cluster, Links, Member, Outcome, Packet, Policies};
+use crate::cluster::{Cluster, Member, Outcome, Packet, Policies};
 use crate::codec::from_bytes;
-use crate::kv::{self, KeyRange, Op, SimpleOp, Store, TxnOp};
+use crate::kv::{self, KeyRange, Op, SimpleOp, TxnOp};
 use crate::raft::{Entry, NodeId, Payload};
 use crate::replica;
 
 /// What became of a request, with everything worth knowing.
-pub(super) fn outcome(outcome: &Outcome<Store>) -> String {
+pub(super) fn outcome<K: kv::Rules>(outcome: &Outcome<StoreOf<K>>) -> String {
     let fate = name_of(&Fate::ALL, &Fate::of(Some(outcome)));
     match outcome {
         Outcome::Applied { id, response } => {
@@ -42,7 +43,7 @@ pub(super) fn outcome(outcome: &Outcome<Store>) -> String {
 }
 
 /// A member as one dense line.
-pub(super) fn member<P: Policies>(id: NodeId, member: &Member<Store, P>) -> String {
+pub(super) fn member<P: Policies, K: kv::Rules>(id: NodeId, member: &Member<StoreOf<K>, P>) -> String {
     match (member.replica(), member.fault()) {
         (Some(replica), _) => format!("{}", replica.node()),
         (None, Some(fault)) => format!("{id} stopped: {fault}"),
@@ -53,12 +54,12 @@ pub(super) fn member<P: Policies>(id: NodeId, member: &Member<Store, P>) -> Stri
 }
 
 /// Every member as one dense line.
-pub(super) fn status<P: Policies>(cluster: &Cluster<Store, P>) -> Vec<String> {
+pub(super) fn status<P: Policies, K: kv::Rules>(cluster: &Cluster<StoreOf<K>, P>) -> Vec<String> {
     cluster.members().iter().map(|(id, of)| member(*id, of)).collect()
 }
 
 /// A log, one line per entry.
-pub(super) fn log<P: Policies>(member: &Member<Store, P>) -> Vec<String> {
+pub(super) fn log<P: Policies, K: kv::Rules>(member: &Member<StoreOf<K>, P>) -> Vec<String> {
     let Some(replica) = member.replica() else { return Vec::from(["down".to_string()]) };
     let log = replica.node().log();
     let mut lines = Vec::new();
@@ -125,7 +126,7 @@ fn keys(keys: &KeyRange) -> String {
 }
 
 /// Keys and sessions of a store.
-pub(super) fn store(store: &Store) -> Vec<String> {
+pub(super) fn store<K: kv::Rules>(store: &StoreOf<K>) -> Vec<String> {
     let mut lines = Vec::from([format!("applied {} revision {}", store.applied(), store.revision().0)]);
     match store.range(&all_keys()) {
         Ok(all) => lines.extend(all.kvs.iter().map(|kv| {
@@ -144,12 +145,13 @@ pub(super) fn store(store: &Store) -> Vec<String> {
 }
 
 /// What is on the links, and the cuts.
-pub(super) fn links(links: &Links<Packet<Store>>) -> Vec<String> {
+pub(super) fn links<P: Policies, K: kv::Rules>(cluster: &Cluster<StoreOf<K>, P>) -> Vec<String> {
+    let links = cluster.links();
     let mut lines: Vec<String> = links
         .loaded()
         .into_iter()
         .map(|((from, to), _)| {
-            let kinds: Vec<String> = links.on((from, to)).map(kind).collect();
+            let kinds: Vec<String> = links.on((from, to)).map(kind::<K>).collect();
             format!("{from}→{to} {}", kinds.join(" "))
         })
         .collect();
@@ -157,7 +159,7 @@ pub(super) fn links(links: &Links<Packet<Store>>) -> Vec<String> {
     lines
 }
 
-fn kind(packet: &Packet<Store>) -> String {
+fn kind<K: kv::Rules>(packet: &Packet<StoreOf<K>>) -> String {
     match packet {
         replica::Packet::Raft { envelope, .. } => format!("{:?}@{}", envelope.message.kind(), envelope.term),
         replica::Packet::Forward { forward: replica::Forward::Propose { .. }, .. } => "Propose".to_string(),

@@ -1,0 +1,546 @@
+//! Shrinking: from the thousands of actions of a run that failed to the few that matter.
+//!
+//! Delta debugging (Zeller and Hildebrandt 2002) over actions. What does nothing is free to leave out, and
+//! what comes after the failure too, so a first replay cuts both. Then go whole kinds of actions, all that
+//! one client, member or link has a part in, then chunks from large to small, from the end to the beginning
+//! because causes come before their effects, and back, and at last pairs and the insides of single actions. What is
+//! left is short, and no single action of it can be left out, unless the tries were used up. On the way the
+//! cluster shrinks too: founding members go, whose names the later ones take, and unusual limits.
+//!
+//! All of that is done in several orders, and once with messages and disks that move by themselves while
+//! what drives them is shrunk; the shortest result counts.
+//!
+//! **Messages keep their identity.** An action names a message by its position on a link, which means
+//! another one as soon as an earlier action is gone: taken literally, nearly every shorter list derails. So
+//! each replay remembers what an action did to ([`Step`]), and the next one looks that message up on its
+//! link wherever it is now, and does nothing if it was never sent. Losses, heartbeats and copies that did not
+//! matter can then be left out in any order.
+//!
+//! Left out: simpler requests, and other failures than the one that is looked for, even if they are shorter.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::action::{Action, ClientNumber};
+use super::plan::Plan;
+use crate::cluster::Options;
+use crate::cluster::links::Link;
+use crate::raft::{Limits, MemberChange, NodeId, Timer};
+use crate::replica::SnapshotPolicy;
+
+/// An action, and what it was about when it was last carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// The message that it did it to, if it was carried out already.
+    pub(super) message: Option<Fingerprint>,
+    pub(super) settling: Settling,
+}
+
+/// What a step has to do with messages and disks that move by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settling {
+    /// Nothing: they wait for steps of their own.
+    None,
+    /// After it, all that is under way arrives and all that is written is synced.
+    After,
+    /// That happens after a later step.
+    Later,
+    /// It is one of the steps that did so in a replay.
+    Part,
+}
+
+/// A message, recognised without being kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    /// Of all of it.
+    pub(super) whole: u64,
+    /// Of what is left of it without counters that shift when other messages go.
+    pub(super) gist: u64,
+    /// Its kind alone.
+    pub(super) kind: u8,
+}
+
+impl Step {
+    fn new(action: Action) -> Step {
+        Step { action, message: None, settling: Settling::None }
+    }
+}
+
+/// What a list of actions was shrunk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shrunk {
+    /// The cluster that is left.
+    pub plan: Plan,
+    /// The actions that are left. Empty if the list that was given does not fail.
+    pub actions: Vec<Action>,
+    /// How many replays it took.
+    pub tries: u32,
+}
+
+/// Shrinks a list that fails. `fails` replays a list and returns, if it fails as before, those of its
+/// steps that did something up to the failure ([`replay`](super::replay)).
+pub fn shrink(
+    plan: &Plan,
+    actions: Vec<Action>,
+    fails: impl FnMut(&Plan, &[Step]) -> Option<Vec<Step>>,
+    tries_max: u32,
+) -> Shrunk {
+    let steps: Vec<Step> = actions.into_iter().map(Step::new).collect();
+    let order = ORDERS[0];
+    let mut search =
+        Search { fails, plan: plan.clone(), steps: Vec::new(), order, is_driven: false, tries: 0, tries_max };
+    if search.attempt(&steps) {
+        let all = search.steps.clone();
+        let mut best = (plan.clone(), all.clone());
+        let ways = 1 + ORDERS.len() as u32;
+        for (left, order) in (1..=ways).rev().zip(core::iter::once(None).chain(ORDERS.map(Some))) {
+            (search.plan, search.steps) = (plan.clone(), all.clone());
+            search.tries_max = search.tries + (tries_max - search.tries) / left;
+            match order {
+                Some(order) => {
+                    search.order = order;
+                    search.run();
+                }
+                None => search.run_driven(),
+            }
+            if search.steps.len() < best.1.len() {
+                best = (search.plan.clone(), search.steps.clone());
+            }
+            if best.1.len() <= SHORT {
+                break;
+            }
+        }
+        (search.plan, search.steps) = best;
+    }
+    let Search { plan, steps, tries, .. } = search;
+    Shrunk { plan, actions: steps.into_iter().map(|step| step.action).collect(), tries }
+}
+
+/// What steps have in common that may be left out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trait {
+    Kind(u8),
+    Timer(Timer),
+    Client(ClientNumber),
+    Member(NodeId),
+    Link(Link),
+    Gist(Link, u64),
+}
+
+/// In which order things are tried. Each leads to a list from which nothing can be left out, and one is
+/// shorter than the other: none is the best for all failures.
+#[derive(Clone, Copy)]
+struct Order {
+    /// Members go before chunks.
+    members_first: bool,
+    /// Chunks go from the end first.
+    from_end_first: bool,
+}
+
+/// A list of so few actions needs no other order.
+const SHORT: usize = 8;
+
+const ORDERS: [Order; 4] = [
+    Order { members_first: false, from_end_first: true },
+    Order { members_first: true, from_end_first: true },
+    Order { members_first: false, from_end_first: false },
+    Order { members_first: true, from_end_first: false },
+];
+
+struct Search<F> {
+    fails: F,
+    plan: Plan,
+    /// The shortest list so far that fails.
+    steps: Vec<Step>,
+    order: Order,
+    /// The steps are those that drive the world; a replay lets it settle after each.
+    is_driven: bool,
+    tries: u32,
+    tries_max: u32,
+}
+
+impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
+    fn run(&mut self) {
+        loop {
+            let before = self.steps.clone();
+            self.without_traits();
+            if self.order.members_first {
+                self.without_members();
+            }
+            self.without_chunks(self.order.from_end_first);
+            self.without_chunks(!self.order.from_end_first);
+            self.without_members();
+            self.simpler();
+            self.usual_options();
+            if self.steps == before {
+                self.without_pairs();
+            }
+            if self.steps == before || self.is_spent() {
+                return;
+            }
+        }
+    }
+
+    /// Shrinks what clients, operators, timers and faults do, while messages and disks move by themselves, and
+    /// then everything. Where the failure does not depend on their order, that is a way out of the history
+    /// that the run happened to have.
+    fn run_driven(&mut self) {
+        let is_driving =
+            |step: &&Step| !is_about_position(&step.action) && !matches!(step.action, Action::Sync { .. });
+        let driving: Vec<Step> = self.steps.iter().filter(is_driving).cloned().collect();
+        let is_out: [fn(&Step) -> bool; 3] = [
+            |step| matches!(step.action, Action::Timeout { .. }),
+            |step| matches!(step.action, Action::Timeout { timer: Timer::Heartbeat, .. }),
+            |_| false,
+        ];
+        // A call that is answered at once is never repeated.
+        let is_left_open: [fn(&Step) -> bool; 2] =
+            [|_| false, |step| matches!(step.action, Action::Call { .. })];
+        self.is_driven = true;
+        let is_failing = is_out.into_iter().any(|is_out| {
+            is_left_open.into_iter().any(|is_left_open| {
+                let steps = driving.iter().filter(|step| !is_out(step)).map(|step| {
+                    let settling = if is_left_open(step) { Settling::Later } else { Settling::After };
+                    Step { settling, ..step.clone() }
+                });
+                let steps: Vec<Step> = steps.collect();
+                self.attempt(&steps)
+            })
+        });
+        if is_failing {
+            self.run();
+        }
+        self.is_driven = false;
+        let steps = self.steps.clone();
+        if is_failing && self.attempt(&steps) {
+            self.steps.iter_mut().for_each(|step| step.settling = Settling::None);
+            self.run();
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.tries >= self.tries_max
+    }
+
+    /// Takes a list over if it fails as well.
+    fn attempt(&mut self, steps: &[Step]) -> bool {
+        let plan = self.plan.clone();
+        self.attempt_in(plan, steps)
+    }
+
+    fn attempt_in(&mut self, plan: Plan, steps: &[Step]) -> bool {
+        if self.is_spent() {
+            return false;
+        }
+        self.tries += 1;
+        let Some(mut kept) = (self.fails)(&plan, steps) else { return false };
+        if self.is_driven {
+            kept.retain(|step| step.settling != Settling::Part);
+        }
+        (self.plan, self.steps) = (plan, kept);
+        true
+    }
+
+    fn attempt_without(&mut self, is_out: impl Fn(usize, &Step) -> bool) -> bool {
+        let numbered = self.steps.iter().enumerate();
+        let rest: Vec<Step> =
+            numbered.filter(|(at, step)| !is_out(*at, step)).map(|(_, step)| step.clone()).collect();
+        rest.len() < self.steps.len() && self.attempt(&rest)
+    }
+
+    /// Whole kinds at once. The order is that of [`Trait`]: first what leaves out most.
+    fn without_traits(&mut self) {
+        let all: BTreeSet<Trait> = self.steps.iter().flat_map(traits).collect();
+        for one in all {
+            self.attempt_without(|_, step| traits(step).contains(&one));
+        }
+    }
+
+    /// Founding members, the last first; the first leads from the start.
+    fn without_members(&mut self) {
+        for id in (1..self.plan.members).rev().map(NodeId) {
+            let members = self.plan.members;
+            let without = |step: &Step| {
+                let action = without_member(&step.action, id, members)?;
+                Some(Step { action, ..step.clone() })
+            };
+            let steps: Vec<Step> = self.steps.iter().filter_map(without).collect();
+            self.attempt_in(Plan { members: members - 1, ..self.plan.clone() }, &steps);
+        }
+    }
+
+    /// Chunks from large to small, in each size from one end to the other.
+    fn without_chunks(&mut self, is_from_end: bool) {
+        let mut size = self.steps.len() / 2;
+        while size > 0 && !self.is_spent() {
+            let mut done = 0;
+            while done < self.steps.len() && !self.is_spent() {
+                let length = self.steps.len();
+                let start = if is_from_end { length.saturating_sub(done + size) } else { done };
+                let end = if is_from_end { length - done } else { done + size };
+                // What was left out needs no step ahead, unless a replay left out more than that.
+                if !self.attempt_without(|at, _| (start..end).contains(&at)) {
+                    done += size;
+                }
+            }
+            size /= 2;
+        }
+    }
+
+    /// The defaults in the place of unusual options.
+    fn usual_options(&mut self) {
+        let usual = Limits::default();
+        let changes: [fn(&mut Options, Limits); 11] = [
+            |options, usual| options.limits = usual,
+            |options, _| options.snapshots = SnapshotPolicy::default(),
+            |options, _| options.seed = 0,
+            |options, usual| options.limits.append_entries_max = usual.append_entries_max,
+            |options, usual| options.limits.append_bytes_max = usual.append_bytes_max,
+            |options, usual| options.limits.inflight_appends_max = usual.inflight_appends_max,
+            |options, usual| options.limits.inflight_bytes_max = usual.inflight_bytes_max,
+            |options, usual| options.limits.uncommitted_entries_max = usual.uncommitted_entries_max,
+            |options, usual| options.limits.waiting_reads_max = usual.waiting_reads_max,
+            |options, usual| options.limits.chunk_bytes_max = usual.chunk_bytes_max,
+            |options, usual| options.limits.eager_commit = usual.eager_commit,
+        ];
+        for change in changes {
+            let mut plan = self.plan.clone();
+            change(&mut plan.options, usual);
+            if plan != self.plan {
+                let steps = self.steps.clone();
+                self.attempt_in(plan, &steps);
+            }
+        }
+    }
+
+    /// Two at a time: a message and its answer, a cut and its end.
+    fn without_pairs(&mut self) {
+        let mut second = self.steps.len();
+        while second > 1 {
+            second -= 1;
+            let mut first = second;
+            while first > 0 {
+                first -= 1;
+                if self.is_spent() {
+                    return;
+                }
+                if self.attempt_without(|at, _| at == first || at == second) {
+                    second = second.min(self.steps.len());
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Simpler actions in the place of those that are left.
+    fn simpler(&mut self) {
+        for at in (0..self.steps.len()).rev() {
+            while self.simplify(at) {}
+        }
+    }
+
+    /// The simplest form of one action that fails as well. Returns whether there was one.
+    fn simplify(&mut self, at: usize) -> bool {
+        let Some(step) = self.steps.get(at).cloned() else { return false };
+        simpler_actions(&step.action).into_iter().any(|action| {
+            let message = step.message.filter(|_| !is_about_position(&action));
+            let mut steps = self.steps.clone();
+            steps[at] = Step { action, message, settling: step.settling };
+            self.attempt(&steps)
+        })
+    }
+}
+
+/// The action in a cluster that `gone`, one of so many founding members, is no part of: the founding members
+/// after it have the names before theirs. Nothing if it is about that member.
+fn without_member(action: &Action, gone: NodeId, members: u64) -> Option<Action> {
+    let of = |id: NodeId| {
+        let is_after = id > gone && id.0 < members;
+        (id != gone).then_some(if is_after { NodeId(id.0 - 1) } else { id })
+    };
+    let link = |(from, to): Link| of(from).zip(of(to));
+    let links = |links: &[Link]| links.iter().filter_map(|one| link(*one)).collect();
+    let change = |change: &MemberChange| {
+        Some(match change {
+            MemberChange::AddLearner(id) => MemberChange::AddLearner(of(*id)?),
+            MemberChange::Promote(id) => MemberChange::Promote(of(*id)?),
+            MemberChange::Remove(id) => MemberChange::Remove(of(*id)?),
+        })
+    };
+    let mut action = action.clone();
+    match &mut action {
+        Action::Deliver { link: on, .. }
+        | Action::Drop { link: on, .. }
+        | Action::Duplicate { link: on, .. } => {
+            *on = link(*on)?;
+        }
+        Action::Sync { id, .. }
+        | Action::Timeout { id, .. }
+        | Action::Crash { id, .. }
+        | Action::Restart(id)
+        | Action::BackUp(id)
+        | Action::LoseDisk(id)
+        | Action::RollBackDisk(id)
+        | Action::SetClockRate { id, .. }
+        | Action::Compact(id)
+        | Action::Join(id)
+        | Action::Retire(id) => *id = of(*id)?,
+        Action::OpenSession { at, .. } | Action::Call { at, .. } | Action::Retry { at, .. } => *at = of(*at)?,
+        Action::GiveUp { .. } | Action::Replace { .. } => {}
+        Action::Cut(all) | Action::Restore(all) => *all = links(all),
+        Action::ChangeMembers { at, changes } => {
+            *at = of(*at)?;
+            *changes = changes.iter().filter_map(change).collect();
+        }
+        Action::Transfer { at, to } => (*at, *to) = (of(*at)?, of(*to)?),
+    }
+    Some(action)
+}
+
+/// Whether the action names a message by where it is.
+fn is_about_position(action: &Action) -> bool {
+    matches!(action, Action::Deliver { .. } | Action::Drop { .. } | Action::Duplicate { .. })
+}
+
+/// Simpler forms of an action, the simplest first.
+fn simpler_actions(action: &Action) -> Vec<Action> {
+    match action {
+        Action::Deliver { link, position } if *position > 0 => {
+            Vec::from([Action::Deliver { link: *link, position: 0 }])
+        }
+        Action::Crash { id, keep } if *keep > 0 => Vec::from([Action::Crash { id: *id, keep: 0 }]),
+        Action::Cut(links) => fewer(links).map(Action::Cut).collect(),
+        Action::Restore(links) => fewer(links).map(Action::Restore).collect(),
+        Action::ChangeMembers { at, changes } => {
+            fewer(changes).map(|changes| Action::ChangeMembers { at: *at, changes }).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Lists with one element, then lists that lack one.
+fn fewer<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
+    let is_long = list.len() > 1;
+    let single = list.iter().filter(move |_| is_long).map(|one| Vec::from([one.clone()]));
+    let lacking = (0..list.len()).filter(move |_| is_long).map(|out| {
+        let rest = list.iter().enumerate().filter(move |(at, _)| *at != out);
+        rest.map(|(_, one)| one.clone()).collect()
+    });
+    single.chain(lacking)
+}
+
+/// The number of the action's kind, those first that matter least.
+fn kind(action: &Action) -> u8 {
+    match action {
+        Action::SetClockRate { .. } => 0,
+        Action::Drop { .. } => 1,
+        Action::Duplicate { .. } => 2,
+        Action::Restore(_) => 3,
+        Action::Cut(_) => 4,
+        Action::BackUp(_) => 5,
+        Action::RollBackDisk(_) => 6,
+        Action::LoseDisk(_) => 7,
+        Action::Retire(_) => 8,
+        Action::Transfer { .. } => 9,
+        Action::Compact(_) => 10,
+        Action::GiveUp { .. } => 11,
+        Action::Replace { .. } => 12,
+        Action::Retry { .. } => 13,
+        Action::OpenSession { .. } => 14,
+        Action::ChangeMembers { .. } => 15,
+        Action::Join(_) => 16,
+        Action::Restart(_) => 17,
+        Action::Crash { .. } => 18,
+        Action::Timeout { .. } => 19,
+        Action::Call { .. } => 20,
+        Action::Sync { .. } => 21,
+        Action::Deliver { .. } => 22,
+    }
+}
+
+fn traits(step: &Step) -> Vec<Trait> {
+    let mut traits = Vec::from([Trait::Kind(kind(&step.action))]);
+    match &step.action {
+        Action::Deliver { link, .. } | Action::Drop { link, .. } | Action::Duplicate { link, .. } => {
+            traits.extend([Trait::Link(*link), Trait::Member(link.0), Trait::Member(link.1)]);
+            traits.extend(step.message.map(|message| Trait::Gist(*link, message.gist)));
+        }
+        Action::Timeout { id, timer } => traits.extend([Trait::Timer(*timer), Trait::Member(*id)]),
+        Action::Sync { id, .. }
+        | Action::Crash { id, .. }
+        | Action::Restart(id)
+        | Action::BackUp(id)
+        | Action::LoseDisk(id)
+        | Action::RollBackDisk(id)
+        | Action::SetClockRate { id, .. }
+        | Action::Compact(id)
+        | Action::Join(id)
+        | Action::Retire(id) => traits.push(Trait::Member(*id)),
+        Action::OpenSession { client, at }
+        | Action::Call { client, at, .. }
+        | Action::Retry { client, at } => traits.extend([Trait::Client(*client), Trait::Member(*at)]),
+        Action::GiveUp { client } | Action::Replace { client } => traits.push(Trait::Client(*client)),
+        Action::ChangeMembers { at, .. } | Action::Transfer { at, .. } => traits.push(Trait::Member(*at)),
+        Action::Cut(_) | Action::Restore(_) => {}
+    }
+    traits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sync(id: u64) -> Action {
+        Action::Sync { id: NodeId(id), count: 1 }
+    }
+
+    fn plan() -> Plan {
+        Plan { members: 1, clients: 1, options: Options::default() }
+    }
+
+    /// Fails where these are there, in this order.
+    fn needs(wanted: &[Action]) -> impl Fn(&Plan, &[Step]) -> Option<Vec<Step>> + '_ {
+        |_, steps| {
+            let mut left = wanted.iter().peekable();
+            for step in steps {
+                left.next_if(|action| **action == step.action);
+            }
+            left.peek().is_none().then(|| steps.to_vec())
+        }
+    }
+
+    #[test]
+    fn what_is_needed_stays_in_its_order() {
+        let noise = (0..500).map(|at| sync(at % 7));
+        let needed = [Action::Compact(NodeId(1)), sync(8), Action::Join(NodeId(9)), sync(8)];
+        let mut actions: Vec<Action> = noise.collect();
+        for (at, action) in [40, 90, 300, 444].into_iter().zip(&needed) {
+            actions.insert(at, action.clone());
+        }
+        let shrunk = shrink(&plan(), actions, needs(&needed), 10_000);
+        assert_eq!(shrunk.actions, needed);
+        assert!(shrunk.tries < 300, "{}", shrunk.tries);
+    }
+
+    #[test]
+    fn what_does_not_fail_is_shrunk_to_nothing_and_tries_are_bounded() {
+        let actions: Vec<Action> = (0..100).map(sync).collect();
+        assert_eq!(shrink(&plan(), actions.clone(), |_, _| None, 50).tries, 1);
+        let all = actions.clone();
+        let shrunk = shrink(&plan(), actions, needs(&all), 50);
+        assert_eq!((shrunk.actions, shrunk.tries), (all, 50));
+    }
+
+    #[test]
+    fn lists_within_actions_become_shorter() {
+        let links: Vec<Link> = (1..6).map(|to| (NodeId(0), NodeId(to))).collect();
+        let cuts = |_: &Plan, steps: &[Step]| {
+            let is_cut = |step: &Step| matches!(&step.action, Action::Cut(links) if links.contains(&(NodeId(0), NodeId(3))));
+            steps.iter().any(is_cut).then(|| steps.to_vec())
+        };
+        let shrunk = shrink(&plan(), Vec::from([sync(1), Action::Cut(links)]), cuts, 100);
+        assert_eq!(shrunk.actions, [Action::Cut(Vec::from([(NodeId(0), NodeId(3))]))]);
+    }
+}
