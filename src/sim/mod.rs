@@ -1,4 +1,45 @@
 //! Seeded worlds over a cluster: one seed replays one world.
+//!
+//! ```text
+//!   seed ──► Plan, Round          what there is, and what may go wrong        plan
+//!              │
+//!              ▼
+//!          Schedule ── Action ──► World ──────────────────────► Failure
+//!          agenda, patience,      cluster, clients, oracle      name, step, detail
+//!          nemesis: draws         and checks: draws nothing
+//!              ▲                        │
+//!              └── what it left behind ─┘
+//! ```
+//!
+//! The cluster is that of [`cluster`](crate::cluster): the replicas that ship, on simulated disks and links.
+//! The [`World`] adds clients and judges and is moved by [`Action`]s alone. The schedule draws them in virtual
+//! time: messages arrive late, twice or never, disks take their time, timers fire by clocks that are wrong,
+//! clients lose patience, and a nemesis cuts, crashes, pauses, swaps disks and changes members.
+//!
+//! **Rounds.** A run is a row of rounds. In a *storm* anything may fail, at rates that are drawn anew for each
+//! and of which many are zero. In the *calm* after it nothing fails, though a minority may stay away, and the
+//! world must come to rest: a leader, one more write, equal replicas, nobody waiting, nothing under way, within
+//! [`CALM_MS_MAX`] and [`CALM_STEPS_MAX`]. Members that are out leave, the history of the clients is judged, and
+//! the next storm begins. Nothing grows from round to round.
+//!
+//! **What is checked.** After every step the invariants of the cluster; every store against the oracle, which
+//! applies what was committed, at whatever entry it stands; every answer against the entry that it names; that
+//! no bytes take effect more often than they were submitted less the times that "no effect" was promised.
+//! Every 256 steps the size of queues, logs and links. At every rest what the clients saw, by
+//! [`linearizable`] alone, which knows nothing of the cluster.
+//!
+//! **Replay.** A seed and a number of steps say everything; equal ones end in equal
+//! [`trace_hash`](Report::trace_hash)es. A run can keep its actions ([`Run::recorded`]), and any part of them can be
+//! carried out again: [`mod@replay`] does it, [`mod@shrink`] leaves out what is not needed, [`mod@script`] prints the
+//! rest as a scenario.
+//!
+//! **Where things are.** [`action`] is the alphabet, [`plan`] what is drawn first, `agenda`, `schedule`, `patience`
+//! (clients) and `nemesis` what is drawn later; `world`, `client`, `requests` and `oracle` carry out and judge;
+//! [`history`] and [`linearizable`] judge clients; [`coverage`] and `shapes` count what was reached.
+//!
+//! Left out: state machines that fail, disks that lie, bytes that change on the wire; a store that applies on
+//! another thread (it is in line here); watches and leases, which the store does not have yet; real time, which
+//! does not exist here. What simulation cannot show is said in `docs/verification.md`.
 
 pub mod action;
 mod agenda;

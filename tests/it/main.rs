@@ -11,6 +11,7 @@ mod quorum;
 mod reference;
 mod regressions;
 mod scenarios;
+mod seeds;
 mod shrinking;
 mod sim_command;
 mod tidy;
