@@ -74,12 +74,17 @@ impl Schedule {
             }
             Trouble::DiskSwap => self.swap_disk(world, any),
             Trouble::Transfer => {
-                world.coverage.fault(Fault::Transfer);
-                self.act(world, Action::Transfer { at: leader.unwrap_or(any), to: any });
+                let at = leader.unwrap_or(any);
+                if self.is_paused(at).is_none() {
+                    world.coverage.fault(Fault::Transfer);
+                    self.act(world, Action::Transfer { at, to: any });
+                }
             }
             Trouble::Compact => {
-                world.coverage.fault(Fault::Compaction);
-                self.act(world, Action::Compact(any));
+                if self.is_paused(any).is_none() {
+                    world.coverage.fault(Fault::Compaction);
+                    self.act(world, Action::Compact(any));
+                }
             }
             Trouble::AddLearner
             | Trouble::Promote
@@ -221,6 +226,9 @@ impl Schedule {
     {
         let leader = world.cluster().leader();
         let at = leader.unwrap_or(any);
+        if self.is_paused(at).is_some() {
+            return;
+        }
         let Some(configuration) =
             world.cluster().replica(at).map(|replica| replica.node().configuration().clone())
         else {

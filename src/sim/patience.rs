@@ -49,6 +49,11 @@ impl Schedule {
                 }
             }
         };
+        if let Some(until_ms) = action.asked().iter().find_map(|at| self.is_paused(*at)) {
+            // Nobody there takes the request now; later the client looks for somebody again.
+            let patience_ms = self.draw(self.load.patience_ms);
+            return self.after(patience_ms.min(until_ms - self.now_ms), Due::Turn(number));
+        }
         self.act(world, action);
         if self.phase == Phase::Storm && self.random.chance(self.troubles.ambush) {
             let delay_ms = self.random.between(0, 2 * self.weather.latency_ms.1);
@@ -89,9 +94,9 @@ impl Schedule {
             let current = world.client(number).current.as_ref();
             current.is_some_and(|current| current.number == operation && current.may_retry())
         };
-        if may_retry(world) {
+        let at = self.choose_member(world, number);
+        if may_retry(world) && self.is_paused(at).is_none() {
             world.coverage.fault(Fault::ClientRetry);
-            let at = self.choose_member(world, number);
             self.act(world, Action::Retry { client: number, at });
         }
         if waits(world) {

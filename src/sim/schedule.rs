@@ -159,6 +159,11 @@ impl Schedule {
         timers.min()
     }
 
+    /// Until when a member does nothing, if it is paused.
+    pub(super) fn is_paused(&self, id: NodeId) -> Option<u64> {
+        Some(self.paused_until(id)).filter(|until_ms| *until_ms > self.now_ms)
+    }
+
     fn paused_until(&self, id: NodeId) -> u64 {
         self.paused_until_ms.get(&id).copied().unwrap_or(0)
     }
