@@ -25,13 +25,12 @@ use super::history::Call;
 use super::plan::Plan;
 use super::replay::LIVENESS;
 use super::world::{Failure, OPERATOR_REQUESTS_MAX, StoreOf, World};
-use crate::cluster::Options;
 use crate::cluster::Policies;
 use crate::cluster::links::Link;
-use crate::cluster::scenario::{LINE_BYTES_MAX, LINES_MAX, MEMBERS_MAX, SOURCE_BYTES_MAX};
+use crate::cluster::scenario::{LINE_BYTES_MAX, LINES_MAX, MEMBERS_MAX, SOURCE_BYTES_MAX, cluster_line};
 use crate::codec::from_bytes;
 use crate::kv::{self, Command, KeyRange, Op, SimpleOp, Target, Txn, TxnOp};
-use crate::raft::{Bytes, Limits, MemberChange, NodeId, RequestId, Timer};
+use crate::raft::{Bytes, MemberChange, NodeId, RequestId, Timer};
 
 /// The longest detail of a failure in the first line, in characters.
 const DETAIL_CHARS_MAX: usize = 200;
@@ -49,7 +48,7 @@ where
 {
     let mut writer = Writer::<P, K> {
         world: World::new(plan.members, plan.clients, plan.options.clone()),
-        lines: Vec::from([cluster(plan)]),
+        lines: Vec::from([format!("{} strict=off", cluster_line(plan.members, &plan.options))]),
         next_request: 0,
         latest: BTreeMap::new(),
         sessions: BTreeMap::new(),
@@ -89,36 +88,6 @@ fn exceeded(lines: &[String], known: &BTreeSet<NodeId>) -> Option<String> {
         return Some(format!("member {} is beyond {}", id.0, MEMBERS_MAX - 1));
     }
     lines.iter().any(|line| line.len() > LINE_BYTES_MAX).then(|| "a line is too long".to_string())
-}
-
-/// The `cluster` line, which names what differs from the default.
-fn cluster(plan: &Plan) -> String {
-    let Options { seed, limits, snapshots, codec, .. } = &plan.options;
-    let default = Limits::default();
-    let numbers = [
-        ("snapshot_every", snapshots.every_entries, 0),
-        ("keep", snapshots.keep_entries, 0),
-        ("chunk_bytes", limits.chunk_bytes_max.into(), default.chunk_bytes_max.into()),
-        ("append_entries", limits.append_entries_max.into(), default.append_entries_max.into()),
-        ("append_bytes", limits.append_bytes_max, default.append_bytes_max),
-        ("inflight", limits.inflight_appends_max.into(), default.inflight_appends_max.into()),
-        ("inflight_bytes", limits.inflight_bytes_max, default.inflight_bytes_max),
-        ("uncommitted", limits.uncommitted_entries_max, default.uncommitted_entries_max),
-        ("waiting_reads", limits.waiting_reads_max.into(), default.waiting_reads_max.into()),
-    ];
-    let switches = [("eager_commit", limits.eager_commit, default.eager_commit), ("codec", *codec, true)];
-    let mut words = format!("cluster nodes={} seed={seed} strict=off", plan.members);
-    for (name, value, default) in numbers {
-        if value != default {
-            words.push_str(&format!(" {name}={value}"));
-        }
-    }
-    for (name, is_on, default) in switches {
-        if is_on != default {
-            words.push_str(&format!(" {name}={}", if is_on { "on" } else { "off" }));
-        }
-    }
-    words
 }
 
 /// A script that is being written, and the world beside it.

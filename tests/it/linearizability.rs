@@ -23,28 +23,17 @@ use std::cell::RefCell;
 use dkv::sim::history::Operation;
 use dkv::sim::linearizable::{Start, Verdict, check, check_revisions, check_values};
 use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+use proptest::test_runner::{TestCaseError, TestRunner};
 
 use self::drafts::{Drafts, drafts};
 use self::store::{is_explained, values_fit};
+use crate::cases::config;
 
 /// Cases of a run in which nobody asked for a number.
 const CASES: u32 = 20_000;
 
 /// More than any search of these tests needs.
 const STEPS_MAX: u64 = 10_000_000;
-
-fn config() -> Config {
-    let mut config = Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(0);
-    }
-    config.failure_persistence = None;
-    config
-}
 
 fn is_convicted(verdict: &Verdict) -> bool {
     match verdict {
@@ -76,7 +65,7 @@ fn judge(
     judge: impl Fn(&[Operation], &Start) -> Result<bool, String>,
 ) -> Tally {
     let tally = RefCell::new(Tally::default());
-    let run = TestRunner::new(config()).run(&cases, |drafts| {
+    let run = TestRunner::new(config(CASES)).run(&cases, |drafts| {
         let (history, store) = drafts.history();
         let start = store.start();
         let is_right = is_explained(&history, &store, |told, would| told == would);

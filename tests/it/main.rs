@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: each module says what it is about.
 
+mod cases;
 mod codec;
 mod demo;
 mod formats;

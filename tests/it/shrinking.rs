@@ -6,9 +6,7 @@
 //!
 //! Left out: whether the simulation finds every bug, which is for the list of all of them.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use dkv::cluster::Shipped;
@@ -21,6 +19,8 @@ use dkv::sim::shrink::{Shrunk, Step, shrink};
 use dkv::sim::world::Failure;
 use dkv::sim::{BriefSessions, Run};
 use dkv_models::bugs::{Bug, Injected, with_bug};
+
+use crate::cases::{caught, quietly};
 
 /// Seeds that are searched for a failure, and how long each runs.
 const SEEDS_MAX: u64 = 100;
@@ -36,28 +36,9 @@ const SCRIPT_STEPS: u64 = 700;
 /// Replays of one shrinking.
 const TRIES_MAX: u32 = 60_000;
 
-thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs `body` with a bug in place and without the messages of panics, which it catches.
 fn under<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
-                loud(info);
-            }
-        }));
-    });
-    IS_QUIET.set(true);
-    let result = with_bug(bug, || catch_unwind(AssertUnwindSafe(body)));
-    IS_QUIET.set(false);
-    result.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
-    })
+    quietly(|| with_bug(bug, || caught(body)))
 }
 
 /// A run that failed.

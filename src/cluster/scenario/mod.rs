@@ -84,6 +84,7 @@ use core::fmt;
 
 pub use self::command::{Asking, Command, Messages, Request, Session, Setup};
 pub use self::expect::{Expectation, Fact, Fate, OutcomeFacts, RoleName};
+pub use self::print::cluster_line;
 use super::{Policies, Shipped};
 use crate::kv::{self, BTreeEngine, Store};
 

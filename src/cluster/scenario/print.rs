@@ -6,11 +6,43 @@ use alloc::vec::Vec;
 
 use super::StoreOf;
 use super::expect::{Fate, all_keys, name_of, response_word};
-use crate::cluster::{Cluster, Member, Outcome, Packet, Policies};
+use crate::cluster::{Cluster, Member, Options, Outcome, Packet, Policies};
 use crate::codec::from_bytes;
 use crate::kv::{self, KeyRange, Op, SimpleOp, TxnOp};
-use crate::raft::{Entry, NodeId, Payload};
+use crate::raft::{Entry, Limits, NodeId, Payload};
 use crate::replica;
+
+/// The command that founds a cluster of `nodes` with these options, of which it names what differs from the
+/// default.
+#[must_use]
+pub fn cluster_line(nodes: u64, options: &Options) -> String {
+    let Options { seed, limits, snapshots, codec, .. } = options;
+    let default = Limits::default();
+    let numbers = [
+        ("snapshot_every", snapshots.every_entries, 0),
+        ("keep", snapshots.keep_entries, 0),
+        ("chunk_bytes", limits.chunk_bytes_max.into(), default.chunk_bytes_max.into()),
+        ("append_entries", limits.append_entries_max.into(), default.append_entries_max.into()),
+        ("append_bytes", limits.append_bytes_max, default.append_bytes_max),
+        ("inflight", limits.inflight_appends_max.into(), default.inflight_appends_max.into()),
+        ("inflight_bytes", limits.inflight_bytes_max, default.inflight_bytes_max),
+        ("uncommitted", limits.uncommitted_entries_max, default.uncommitted_entries_max),
+        ("waiting_reads", limits.waiting_reads_max.into(), default.waiting_reads_max.into()),
+    ];
+    let switches = [("eager_commit", limits.eager_commit, default.eager_commit), ("codec", *codec, true)];
+    let mut line = format!("cluster nodes={nodes} seed={seed}");
+    for (name, value, default) in numbers {
+        if value != default {
+            line.push_str(&format!(" {name}={value}"));
+        }
+    }
+    for (name, is_on, default) in switches {
+        if is_on != default {
+            line.push_str(&format!(" {name}={}", if is_on { "on" } else { "off" }));
+        }
+    }
+    line
+}
 
 /// What became of a request, with everything worth knowing.
 pub(super) fn outcome<K: kv::Rules>(outcome: &Outcome<StoreOf<K>>) -> String {

@@ -30,8 +30,6 @@ mod model;
 mod script;
 mod world;
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use dkv::cluster::scenario::Scenario;
@@ -41,6 +39,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 
 use self::actions::{Case, case};
 use self::world::{Stats, World};
+use crate::cases::{self, caught, quietly};
 
 /// Cases of a run in which nobody asked for a number.
 const CASES: u32 = 3000;
@@ -56,47 +55,13 @@ where
     dkv::kv::Store<dkv::kv::BTreeEngine, K>: Default,
 {
     let mut world = World::<P, K>::new(case);
-    let result = catch_unwind(AssertUnwindSafe(|| world.run(&case.actions)));
-    let result = result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    });
+    let result = caught(|| world.run(&case.actions));
+    let result = result.unwrap_or_else(|text| Err(format!("panicked: {text}")));
     (result, world.script())
 }
 
-thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `body` without the messages of panics, which are caught and reported by who expects them.
-fn quietly<T>(body: impl FnOnce() -> T) -> T {
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
-                loud(info);
-            }
-        }));
-    });
-    IS_QUIET.set(true);
-    let result = body();
-    IS_QUIET.set(false);
-    result
-}
-
 fn config() -> Config {
-    let mut config = Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(0);
-    }
-    config.failure_persistence = None;
-    config.max_shrink_iters = 20_000;
-    config
+    Config { max_shrink_iters: 20_000, ..cases::config(CASES) }
 }
 
 #[test]

@@ -1,39 +1,14 @@
 //! Cases in the language of scenarios, so that a failure can be replayed, traced and kept.
 
-use dkv::cluster::Options;
+use dkv::cluster::scenario::cluster_line;
 use dkv::kv::{Command, KeyRange, Op, SimpleOp, Target, Txn, TxnOp};
-use dkv::raft::{Bytes, Limits, NodeId, RequestId, Timer};
+use dkv::raft::{Bytes, NodeId, RequestId, Timer};
 
 use super::actions::Case;
 
-/// The comment and the `cluster` line, which names what differs from the default.
+/// The comment and the `cluster` line.
 pub(crate) fn opening(case: &Case) -> String {
-    let Options { seed, limits, snapshots, codec, .. } = &case.options;
-    let default = Limits::default();
-    let options = [
-        ("snapshot_every", snapshots.every_entries, 0),
-        ("keep", snapshots.keep_entries, 0),
-        ("chunk_bytes", limits.chunk_bytes_max.into(), default.chunk_bytes_max.into()),
-        ("append_entries", limits.append_entries_max.into(), default.append_entries_max.into()),
-        ("append_bytes", limits.append_bytes_max, default.append_bytes_max),
-        ("inflight", limits.inflight_appends_max.into(), default.inflight_appends_max.into()),
-        ("inflight_bytes", limits.inflight_bytes_max, default.inflight_bytes_max),
-        ("uncommitted", limits.uncommitted_entries_max, default.uncommitted_entries_max),
-        ("waiting_reads", limits.waiting_reads_max.into(), default.waiting_reads_max.into()),
-    ];
-    let changed = options.iter().filter(|(_, value, default)| value != default);
-    let changed: String = changed.map(|(name, value, _)| format!(" {name}={value}")).collect();
-    format!(
-        "# Random actions against the abstract reference.\n\
-         cluster nodes={} seed={seed}{changed} eager_commit={} codec={}",
-        case.members,
-        on_off(limits.eager_commit),
-        on_off(*codec),
-    )
-}
-
-fn on_off(is_on: bool) -> &'static str {
-    if is_on { "on" } else { "off" }
+    format!("# Random actions against the abstract reference.\n{}", cluster_line(case.members, &case.options))
 }
 
 /// A session is named after the request that opened it. `session` names that of a tagged command.
