@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: each module says what it is about.
 
 mod codec;
+mod coverage;
 mod demo;
 mod formats;
 mod linearizability;

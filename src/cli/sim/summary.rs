@@ -3,12 +3,11 @@
 use std::fmt::{Display, Write as _};
 use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::campaign::{Campaign, Total};
 use super::stopwatch;
 use super::words::{duration, grouped};
-use crate::sim::coverage::{Coverage, ROLES};
 use crate::sim::world::Failure;
 use crate::sim::{CALM_MS_MAX, CALM_STEPS_MAX};
 
@@ -51,6 +50,7 @@ pub(super) fn replay(seed: u64, steps: u64) -> String {
 /// The whole of it as one object. Everything that differs between two runs of the same arguments is in
 /// `speed`.
 pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_interrupted: bool) -> String {
+    let seen = total.seen();
     let object = json!({
         "first_seed": campaign.first_seed,
         "seeds_wanted": campaign.seeds,
@@ -72,7 +72,9 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         "longest_calm_steps": total.longest_calm_steps,
         "calm_steps_max": CALM_STEPS_MAX,
         "trace_hash": format!("{:016x}", total.trace_hash),
-        "coverage": coverage_json(&total.coverage),
+        "coverage": seen.json(),
+        "never_seen": seen.never(),
+        "seen_though_impossible": seen.contradictions(),
         "failures": findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "speed": {
             "threads": campaign.threads,
@@ -82,19 +84,6 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         },
     });
     format!("{object}\n")
-}
-
-fn coverage_json(coverage: &Coverage) -> Value {
-    let faults: Map<_, _> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n.into())).collect();
-    let shapes: Map<_, _> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n.into())).collect();
-    let taken: Map<_, _> = coverage
-        .taken()
-        .map(|(kind, counts)| {
-            let by_role = ROLES.iter().zip(counts).map(|(role, n)| ((*role).to_string(), n.into()));
-            (format!("{kind:?}"), Value::Object(by_role.collect()))
-        })
-        .collect();
-    json!({ "faults": faults, "shapes": shapes, "taken": taken, "forwards": coverage.forwards() })
 }
 
 /// The whole of it for a person.
@@ -121,7 +110,11 @@ pub(super) fn text(campaign: &Campaign, total: &Total, findings: &[Finding], is_
     let took = format!("{} {threads}, {:.1} s", campaign.threads, total.elapsed.as_secs_f64());
     line(&mut text, "speed", format!("{rate} steps/s and core, {took}"));
     text.push_str(&deeds(total));
-    line(&mut text, "never seen", never_seen(&total.coverage));
+    line(&mut text, "never seen", named(&total.seen().never()));
+    let contradictions = total.seen().contradictions();
+    if !contradictions.is_empty() {
+        line(&mut text, "impossible", format!("and yet seen: {}", named(&contradictions)));
+    }
     line(&mut text, "trace hash", format!("{:016x}", total.trace_hash));
     line(
         &mut text,
@@ -161,42 +154,9 @@ fn line(text: &mut String, name: &str, value: impl Display) {
     let _ = writeln!(text, "{name:<13} {value}");
 }
 
-/// The faults and shapes that did not occur, by name.
-fn never_seen(coverage: &Coverage) -> String {
-    let faults = coverage.faults().filter(|(_, n)| *n == 0).map(|(fault, _)| format!("{fault:?}"));
-    let shapes = coverage.shapes().filter(|(_, n)| *n == 0).map(|(shape, _)| format!("{shape:?}"));
-    let names: Vec<String> = faults.chain(shapes).collect();
-    if names.is_empty() { "nothing: every fault and shape occurred".into() } else { names.join(" ") }
-}
-
-/// Tables of what was counted.
-pub(super) fn tables(coverage: &Coverage) -> String {
-    let faults: Vec<_> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n)).collect();
-    let shapes: Vec<_> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n)).collect();
-    let mut text = format!("\n{}\n{}\n", counts("faults", &faults), counts("shapes", &shapes));
-    let _ = write!(text, "{:<26}", "messages, by who took them");
-    ROLES.iter().for_each(|role| _ = write!(text, "{role:>15}"));
-    text.push('\n');
-    for (kind, counts) in coverage.taken() {
-        let _ = write!(text, "  {:<24}", format!("{kind:?}"));
-        counts.iter().for_each(|n| _ = write!(text, "{:>15}", counted(*n)));
-        text.push('\n');
-    }
-    let _ = writeln!(text, "  {:<24}{:>15}", "forwarded, by anybody", counted(coverage.forwards()));
-    text
-}
-
-fn counts(title: &str, counts: &[(String, u64)]) -> String {
-    let mut text = format!("{title}\n");
-    for (name, n) in counts {
-        let _ = writeln!(text, "  {name:<24}{:>15}", counted(*n));
-    }
-    text
-}
-
-/// A count; nothing is so easily overlooked as a zero.
-fn counted(n: u64) -> String {
-    if n == 0 { "NEVER".into() } else { grouped(n) }
+/// Names, or that there are none.
+fn named(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]
