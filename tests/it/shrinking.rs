@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -83,7 +84,7 @@ fn search(bug: Bug, name: &str) -> Option<Found> {
 }
 
 /// The steps that lead to the same failure, if these do.
-fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> Option<Vec<Step>> {
+fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> ControlFlow<(), Option<Vec<Step>>> {
     let name = found.failure.name;
     let mut kept = Vec::new();
     let result =
@@ -92,7 +93,7 @@ fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> Option<Vec<Ste
         Ok(failure) => failure.is_some(),
         Err(_) => name == "no_panic",
     };
-    is_same.then_some(kept)
+    ControlFlow::Continue(is_same.then_some(kept))
 }
 
 /// Shrinks a failure of the bug to no more than `actions_max` actions, and shows that what is left is a

@@ -124,8 +124,12 @@ fn search(arguments: &Arguments) -> ExitCode {
         .map(|(seed, failure)| {
             let scenario = match interrupt::is_wanted() {
                 true => Err("interrupted".into()),
-                false => scenario_file::write_scenario(*seed, steps, failure, out)
-                    .map_err(|reason| reason.to_string()),
+                false => {
+                    let written = scenario_file::write_scenario::<Shipped, BriefSessions>(
+                        *seed, steps, failure, out, !json,
+                    );
+                    written.map_err(|reason| reason.to_string())
+                }
             };
             Finding { seed: *seed, steps, failure: failure.clone(), scenario }
         })

@@ -429,7 +429,10 @@ mod tests {
         let mut reached = [1, 3, 2].map(Index);
         <Observed as raft::Rules>::rank(&mut reached);
         assert_eq!(reached, [3, 2, 1].map(Index));
-        assert_eq!(<Observed as kv::Rules>::session_ttl_entries(), BriefSessions::session_ttl_entries());
+        assert_eq!(
+            <Observed as kv::Rules>::session_ttl_entries(),
+            <BriefSessions as kv::Rules>::session_ttl_entries()
+        );
         let counted: Vec<(String, u64)> = Outcomes::take()
             .counts()
             .filter(|count| count.n > 0)

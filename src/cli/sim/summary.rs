@@ -1,11 +1,11 @@
 //! What a campaign shows when it is over: lines and tables for a person, or one JSON object.
 
 use std::fmt::{Display, Write as _};
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::campaign::{Campaign, Total};
+use super::scenario_file::Written;
 use super::stopwatch;
 use super::words::{duration, grouped};
 use crate::sim::world::Failure;
@@ -18,7 +18,7 @@ pub(super) struct Finding {
     pub(super) steps: u64,
     pub(super) failure: Failure,
     /// The scenario file, or why there is none.
-    pub(super) scenario: Result<PathBuf, String>,
+    pub(super) scenario: Result<Written, String>,
 }
 
 impl Finding {
@@ -28,14 +28,15 @@ impl Finding {
     }
 
     fn json(&self) -> Value {
-        let path = self.scenario.as_ref().ok().map(|path| path.display().to_string());
+        let written = self.scenario.as_ref().ok();
         json!({
             "seed": self.seed,
             "step": self.failure.step,
             "name": self.failure.name,
             "detail": self.failure.detail,
             "replay": self.replay(),
-            "scenario": path,
+            "scenario": written.map(|written| written.path.display().to_string()),
+            "scenario_lines": written.map(|written| written.lines),
             "no_scenario_because": self.scenario.as_ref().err(),
         })
     }
@@ -127,7 +128,7 @@ pub(super) fn text(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         let _ = writeln!(text, "  {}", failure.detail);
         let _ = writeln!(text, "  replay    {}", finding.replay());
         let _ = match &finding.scenario {
-            Ok(path) => writeln!(text, "  scenario  {}", path.display()),
+            Ok(Written { path, lines }) => writeln!(text, "  scenario  {} ({lines} lines)", path.display()),
             Err(reason) => writeln!(text, "  scenario  none: {reason}"),
         };
     }
@@ -168,7 +169,8 @@ mod tests {
         let failure = Failure { name: "liveness", detail: "nobody \"leads\"".into(), step: 12_345 };
         let total =
             Total { seeds: 3, is_cut_short: true, failures: vec![(9, failure.clone())], ..Total::default() };
-        let finding = Finding { seed: 9, steps: 900, failure, scenario: Ok("runs/seed-9.scn".into()) };
+        let scenario = Ok(Written { path: "runs/seed-9.scn".into(), lines: 12 });
+        let finding = Finding { seed: 9, steps: 900, failure, scenario };
         (campaign, total, vec![finding])
     }
 
@@ -177,7 +179,7 @@ mod tests {
         let (campaign, total, findings) = found();
         let text = text(&campaign, &total, &findings, false);
         let told = "seed 9 failed at step 12345: liveness\n  nobody \"leads\"\n  \
-                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn\n";
+                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn (12 lines)\n";
         assert!(text.ends_with(told), "{text}");
         assert!(text.contains("3 (7 to 11) of 5; ended after 1 failures"), "{text}");
     }
@@ -193,6 +195,7 @@ mod tests {
         let expected = json!([{
             "seed": 9, "step": 12345, "name": "liveness", "detail": "nobody \"leads\"",
             "replay": "dkv sim --replay 9 --steps 900", "scenario": "runs/seed-9.scn",
+            "scenario_lines": 12,
             "no_scenario_because": null,
         }]);
         assert_eq!(object["failures"], expected);
