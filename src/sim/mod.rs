@@ -142,23 +142,29 @@ where
     /// The world of a seed: storms of `steps` steps together, each followed by a calm.
     #[must_use]
     pub fn new(seed: u64, steps: u64) -> Self {
-        Run::prepare(seed, steps, false)
+        Run::prepare(seed, steps, false, false)
+    }
+
+    /// The same world, keeping every action for [`take_actions`](Run::take_actions).
+    #[must_use]
+    pub fn remembered(seed: u64, steps: u64) -> Self {
+        Run::prepare(seed, steps, true, false)
     }
 
     /// The same world, keeping every action for [`take_actions`](Run::take_actions), and every step as a
     /// line for [`take_trace`](Run::take_trace).
     #[must_use]
     pub fn recorded(seed: u64, steps: u64) -> Self {
-        Run::prepare(seed, steps, true)
+        Run::prepare(seed, steps, true, true)
     }
 
-    fn prepare(seed: u64, steps: u64, is_recorded: bool) -> Self {
+    fn prepare(seed: u64, steps: u64, keeps_actions: bool, keeps_lines: bool) -> Self {
         let mut random = Random::new(seed);
         let mut plan = Plan::draw(&mut random);
-        plan.options.trace_lines = is_recorded;
+        plan.options.trace_lines = keeps_lines;
         let mut world = World::new(plan.members, plan.clients, plan.options.clone());
         let mut schedule = Schedule::new(random, plan.members);
-        schedule.record = is_recorded.then(Vec::new);
+        schedule.record = keeps_actions.then(Vec::new);
         schedule.begin(&mut world);
         let storm_until = steps.min(STORM_STEPS_MAX);
         Run {
@@ -257,7 +263,7 @@ where
         &self.world
     }
 
-    /// Every action so far, if the run is recorded. What did not come to rest in a calm was brought about
+    /// Every action so far, if they are kept. What did not come to rest in a calm was brought about
     /// before: the actions of that calm are left out, and a [`replay`] draws another.
     pub fn take_actions(&mut self) -> Vec<Action> {
         let mut actions = self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default();

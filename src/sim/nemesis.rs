@@ -12,6 +12,7 @@ use super::world::{StoreOf, World};
 use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
+use crate::raft::progress::Flow;
 use crate::raft::{Configuration, MemberChange, NodeId, Payload};
 
 /// How far clocks are off, in thousandths.
@@ -62,11 +63,7 @@ impl Schedule {
                 world.coverage.fault(Fault::PowerLoss);
                 ids.into_iter().for_each(|id| self.crash(world, id));
             }
-            Trouble::Pause => {
-                world.coverage.fault(Fault::Pause);
-                let pause_ms = self.random.between(1, 5 * ELECTION_TIMEOUT_MS);
-                self.paused_until_ms.insert(any, self.now_ms + pause_ms);
-            }
+            Trouble::Pause => self.pause(world, any),
             Trouble::ClockRate => {
                 world.coverage.fault(Fault::ClockRate);
                 let permille = *self.random.pick(&CLOCK_RATES);
@@ -75,10 +72,19 @@ impl Schedule {
             Trouble::DiskSwap => self.swap_disk(world, any),
             Trouble::Transfer => {
                 let at = leader.unwrap_or(any);
-                if self.is_paused(at).is_none() {
-                    world.coverage.fault(Fault::Transfer);
-                    self.act(world, Action::Transfer { at, to: any });
+                if self.is_paused(at).is_some() {
+                    return;
                 }
+                world.coverage.fault(Fault::Transfer);
+                // One that is behind campaigns at once when it has caught up.
+                let is_for_who_is_behind = self.random.chance(900);
+                let behind = receiver_of_snapshot(world).filter(|_| is_for_who_is_behind);
+                let to = behind.unwrap_or(any);
+                // One that sleeps meanwhile has campaigned already when it is told to.
+                if self.random.chance(100) {
+                    self.pause(world, to);
+                }
+                self.act(world, Action::Transfer { at, to });
             }
             Trouble::Compact => {
                 if self.is_paused(any).is_none() {
@@ -169,6 +175,16 @@ impl Schedule {
         self.act(world, Action::Crash { id, keep: keep as u32 });
         let down_ms = self.draw(self.weather.down_ms);
         self.after(down_ms, Due::Restart(id));
+    }
+
+    /// A member does nothing for a while, and nothing reaches it.
+    fn pause<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>, id: NodeId)
+    where
+        StoreOf<K>: Default,
+    {
+        world.coverage.fault(Fault::Pause);
+        let pause_ms = self.random.between(1, 5 * ELECTION_TIMEOUT_MS);
+        self.paused_until_ms.insert(id, self.now_ms + pause_ms);
     }
 
     /// A member loses its directory, if the others can do without it for good.
@@ -333,6 +349,18 @@ impl Schedule {
             self.absent.remove(&id);
         }
     }
+}
+
+/// A voter that the leader is sending a snapshot to.
+fn receiver_of_snapshot<P: Policies, K: kv::Rules>(world: &World<P, K>) -> Option<NodeId>
+where
+    StoreOf<K>: Default,
+{
+    let node = world.cluster().replica(world.cluster().leader()?)?.node();
+    let mut receivers = node.progress()?.iter().filter(|(id, progress)| {
+        matches!(progress.flow, Flow::Snapshot { .. }) && node.configuration().voters.contains(id)
+    });
+    receivers.next().map(|(id, _)| *id)
 }
 
 /// Whether a member never took an entry.

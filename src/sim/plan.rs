@@ -187,7 +187,7 @@ fn options(random: &mut Random) -> Options {
         seed,
         limits: limits(random),
         snapshots: SnapshotPolicy {
-            every_entries: *random.pick(&[5, 20, 20, 100, 1000]),
+            every_entries: *random.pick(&[5, 5, 20, 100, 1000]),
             keep_entries: *random.pick(&[0, 0, 3, 20]),
         },
         election_timeout_ms: ELECTION_TIMEOUT_MS,
@@ -303,7 +303,8 @@ impl Troubles {
         let weights = Trouble::ALL.map(|trouble| match trouble {
             Trouble::AddLearner | Trouble::Promote | Trouble::ChangeSeveral => 5,
             Trouble::Demote | Trouble::Remove | Trouble::RemoveLeader => 2,
-            Trouble::Partition | Trouble::Crash | Trouble::Transfer | Trouble::IsolatedLeader => 2,
+            Trouble::Transfer => 4,
+            Trouble::Partition | Trouble::Crash | Trouble::IsolatedLeader => 2,
             _ => 0,
         });
         Troubles {

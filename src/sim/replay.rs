@@ -26,7 +26,7 @@ use crate::replica::{self, Forward};
 
 /// How many calms a replay goes on with before it holds. Whether a cluster gets stuck may depend on who stays
 /// away.
-const CALMS_MAX: usize = 4;
+const CALMS_MAX: u64 = 4;
 
 /// How often everything moves once before a replay goes on with a world that does not settle.
 const SETTLING_ROUNDS_MAX: usize = 100;
@@ -72,14 +72,14 @@ where
         }
     }
     if name == LIVENESS && world.failure().is_none() {
-        let mut calms = (seed..).take(CALMS_MAX).filter_map(|seed| {
+        let mut calms = (0..CALMS_MAX).filter_map(|number| {
             // A world cannot be copied; it is brought about once more.
             let actions: Vec<Action> = kept.iter().map(|step| step.action.clone()).collect();
             let mut world = World::<P, K>::new(plan.members, plan.clients, plan.options.clone());
             actions.iter().for_each(|action| {
                 world.perform(action);
             });
-            Run::continued(plan, world, seed).finish().failure
+            Run::continued(plan, world, seed.wrapping_add(number)).finish().failure
         });
         return calms.find(|failure| failure.name == name);
     }

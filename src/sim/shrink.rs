@@ -20,6 +20,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use super::action::{Action, ClientNumber};
 use super::plan::Plan;
@@ -80,17 +81,25 @@ pub struct Shrunk {
 }
 
 /// Shrinks a list that fails. `fails` replays a list and returns, if it fails as before, those of its
-/// steps that did something up to the failure ([`replay`](super::replay)).
+/// steps that did something up to the failure ([`replay`](super::replay)). When it breaks off, that is the end.
 pub fn shrink(
     plan: &Plan,
     actions: Vec<Action>,
-    fails: impl FnMut(&Plan, &[Step]) -> Option<Vec<Step>>,
+    fails: impl FnMut(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>>,
     tries_max: u32,
 ) -> Shrunk {
     let steps: Vec<Step> = actions.into_iter().map(Step::new).collect();
     let order = ORDERS[0];
-    let mut search =
-        Search { fails, plan: plan.clone(), steps: Vec::new(), order, is_driven: false, tries: 0, tries_max };
+    let mut search = Search {
+        fails,
+        plan: plan.clone(),
+        steps: Vec::new(),
+        order,
+        is_driven: false,
+        tries: 0,
+        tries_max,
+        is_over: false,
+    };
     if search.attempt(&steps) {
         let all = search.steps.clone();
         let mut best = (plan.clone(), all.clone());
@@ -108,7 +117,7 @@ pub fn shrink(
             if search.steps.len() < best.1.len() {
                 best = (search.plan.clone(), search.steps.clone());
             }
-            if best.1.len() <= SHORT {
+            if best.1.len() <= SHORT || search.is_over {
                 break;
             }
         }
@@ -159,9 +168,11 @@ struct Search<F> {
     is_driven: bool,
     tries: u32,
     tries_max: u32,
+    /// Whoever replays wants no more.
+    is_over: bool,
 }
 
-impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
+impl<F: FnMut(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>>> Search<F> {
     fn run(&mut self) {
         loop {
             let before = self.steps.clone();
@@ -221,7 +232,7 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
     }
 
     fn is_spent(&self) -> bool {
-        self.tries >= self.tries_max
+        self.is_over || self.tries >= self.tries_max
     }
 
     /// Takes a list over if it fails as well.
@@ -235,7 +246,14 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
             return false;
         }
         self.tries += 1;
-        let Some(mut kept) = (self.fails)(&plan, steps) else { return false };
+        let mut kept = match (self.fails)(&plan, steps) {
+            ControlFlow::Continue(Some(kept)) => kept,
+            ControlFlow::Continue(None) => return false,
+            ControlFlow::Break(()) => {
+                self.is_over = true;
+                return false;
+            }
+        };
         if self.is_driven {
             kept.retain(|step| step.settling != Settling::Part);
         }
@@ -244,6 +262,9 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
     }
 
     fn attempt_without(&mut self, is_out: impl Fn(usize, &Step) -> bool) -> bool {
+        if self.is_spent() {
+            return false;
+        }
         let numbered = self.steps.iter().enumerate();
         let rest: Vec<Step> =
             numbered.filter(|(at, step)| !is_out(*at, step)).map(|(_, step)| step.clone()).collect();
@@ -343,7 +364,7 @@ impl<F: FnMut(&Plan, &[Step]) -> Option<Vec<Step>>> Search<F> {
 
     /// The simplest form of one action that fails as well. Returns whether there was one.
     fn simplify(&mut self, at: usize) -> bool {
-        let Some(step) = self.steps.get(at).cloned() else { return false };
+        let Some(step) = self.steps.get(at).cloned().filter(|_| !self.is_spent()) else { return false };
         simpler_actions(&step.action).into_iter().any(|action| {
             let message = step.message.filter(|_| !is_about_position(&action));
             let mut steps = self.steps.clone();
@@ -393,6 +414,9 @@ fn without_member(action: &Action, gone: NodeId, members: u64) -> Option<Action>
         Action::ChangeMembers { at, changes } => {
             *at = of(*at)?;
             *changes = changes.iter().filter_map(change).collect();
+            if changes.is_empty() {
+                return None; // It was about that member, and the language has no change of nothing.
+            }
         }
         Action::Transfer { at, to } => (*at, *to) = (of(*at)?, of(*to)?),
     }
@@ -501,13 +525,13 @@ mod tests {
     }
 
     /// Fails where these are there, in this order.
-    fn needs(wanted: &[Action]) -> impl Fn(&Plan, &[Step]) -> Option<Vec<Step>> + '_ {
+    fn needs(wanted: &[Action]) -> impl Fn(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>> + '_ {
         |_, steps| {
             let mut left = wanted.iter().peekable();
             for step in steps {
                 left.next_if(|action| **action == step.action);
             }
-            left.peek().is_none().then(|| steps.to_vec())
+            ControlFlow::Continue(left.peek().is_none().then(|| steps.to_vec()))
         }
     }
 
@@ -527,10 +551,24 @@ mod tests {
     #[test]
     fn what_does_not_fail_is_shrunk_to_nothing_and_tries_are_bounded() {
         let actions: Vec<Action> = (0..100).map(sync).collect();
-        assert_eq!(shrink(&plan(), actions.clone(), |_, _| None, 50).tries, 1);
+        assert_eq!(shrink(&plan(), actions.clone(), |_, _| ControlFlow::Continue(None), 50).tries, 1);
         let all = actions.clone();
         let shrunk = shrink(&plan(), actions, needs(&all), 50);
         assert_eq!((shrunk.actions, shrunk.tries), (all, 50));
+    }
+
+    #[test]
+    fn what_was_reached_before_the_end_counts() {
+        let actions: Vec<Action> = (0..100).map(sync).collect();
+        let needed = [sync(99)];
+        let (needs, mut tries) = (needs(&needed), 0);
+        let until = |plan: &Plan, steps: &[Step]| {
+            tries += 1;
+            if tries > 40 { ControlFlow::Break(()) } else { needs(plan, steps) }
+        };
+        let shrunk = shrink(&plan(), actions, until, 10_000);
+        assert_eq!(shrunk.tries, 41);
+        assert!(shrunk.actions.len() < 100 && shrunk.actions.contains(&needed[0]), "{:?}", shrunk.actions);
     }
 
     #[test]
@@ -538,7 +576,7 @@ mod tests {
         let links: Vec<Link> = (1..6).map(|to| (NodeId(0), NodeId(to))).collect();
         let cuts = |_: &Plan, steps: &[Step]| {
             let is_cut = |step: &Step| matches!(&step.action, Action::Cut(links) if links.contains(&(NodeId(0), NodeId(3))));
-            steps.iter().any(is_cut).then(|| steps.to_vec())
+            ControlFlow::Continue(steps.iter().any(is_cut).then(|| steps.to_vec()))
         };
         let shrunk = shrink(&plan(), Vec::from([sync(1), Action::Cut(links)]), cuts, 100);
         assert_eq!(shrunk.actions, [Action::Cut(Vec::from([(NodeId(0), NodeId(3))]))]);

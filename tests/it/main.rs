@@ -2,6 +2,7 @@
 
 mod cases;
 mod codec;
+mod coverage;
 mod demo;
 mod formats;
 mod linearizability;

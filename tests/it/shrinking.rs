@@ -7,6 +7,7 @@
 //! Left out: whether the simulation finds every bug, which is for the list of all of them.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use dkv::cluster::Shipped;
@@ -67,7 +68,7 @@ fn search(bug: Bug, name: &str) -> impl Iterator<Item = Found> {
 }
 
 /// The steps that lead to the same failure, if these do.
-fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> Option<Vec<Step>> {
+fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> ControlFlow<(), Option<Vec<Step>>> {
     let name = found.failure.name;
     let mut kept = Vec::new();
     let result =
@@ -76,7 +77,7 @@ fn fails(found: &Found, bug: Bug, plan: &Plan, steps: &[Step]) -> Option<Vec<Ste
         Ok(failure) => failure.is_some(),
         Err(_) => name == "no_panic",
     };
-    is_same.then_some(kept)
+    ControlFlow::Continue(is_same.then_some(kept))
 }
 
 /// Shrinks a failure of the bug to no more than `actions_max` actions, and shows that what is left is a

@@ -12,7 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::interrupt;
+use super::observed::{Observed, Outcomes};
 use super::progress::{Progress, Standing};
+use super::seen::Seen;
 use super::stopwatch::Stopwatch;
 use super::trial::{SLICE_STEPS, Trial};
 use crate::cluster::Policies;
@@ -53,6 +55,8 @@ pub(super) struct Total {
     pub(super) terms: u64,
     pub(super) work: Work,
     pub(super) coverage: Coverage,
+    /// Nothing if rules were not counted.
+    pub(super) rules: Option<Outcomes>,
     /// The trace hashes of all seeds, in their order, as one.
     pub(super) trace_hash: u64,
     /// With their seeds, which ascend.
@@ -70,6 +74,7 @@ struct Ending {
     /// How many seeds are before it.
     place: u64,
     report: Option<Report>,
+    rules: Outcomes,
     failure: Option<Failure>,
     is_complete: bool,
     busy: Duration,
@@ -77,12 +82,15 @@ struct Ending {
 
 impl Total {
     fn add(&mut self, seed: u64, ending: Ending) {
-        let Ending { report, failure, is_complete, busy, .. } = ending;
+        let Ending { report, rules, failure, is_complete, busy, .. } = ending;
         self.seeds += u64::from(is_complete);
         self.seeds_in_part += u64::from(!is_complete);
         self.busy += busy;
         if let Some(report) = report {
             self.add_report(&report);
+        }
+        if let Some(sum) = &mut self.rules {
+            *sum += &rules;
         }
         self.failures.extend(failure.map(|failure| (seed, failure)));
     }
@@ -102,6 +110,11 @@ impl Total {
         self.coverage += &report.coverage;
         // Any mixing that depends on the order will do.
         self.trace_hash = self.trace_hash.rotate_left(5).wrapping_mul(0x0100_0000_01B3) ^ report.trace_hash;
+    }
+
+    /// What was counted.
+    pub(super) fn seen(&self) -> Seen<'_> {
+        Seen { coverage: &self.coverage, rules: self.rules.as_ref() }
     }
 
     /// Steps in a second of one core.
@@ -134,11 +147,28 @@ impl Campaign {
     where
         StoreOf<K>: Default,
     {
+        self.add_up::<P, K>(Total::default(), may_draw)
+    }
+
+    /// Runs it under the rules that ship, and counts their outcomes.
+    ///
+    /// # Errors
+    /// Not even one thread could be started.
+    pub(super) fn run_observed(&self, may_draw: bool) -> io::Result<Total> {
+        self.add_up::<Observed, Observed>(
+            Total { rules: Some(Outcomes::default()), ..Total::default() },
+            may_draw,
+        )
+    }
+
+    fn add_up<P: Policies, K: kv::Rules>(&self, mut total: Total, may_draw: bool) -> io::Result<Total>
+    where
+        StoreOf<K>: Default,
+    {
         let started = Instant::now();
         let shared = Shared::default();
         let mut progress = Progress::new(self.seeds.saturating_mul(self.steps), may_draw);
         let (sender, endings) = mpsc::channel();
-        let mut total = Total::default();
         thread::scope(|scope| {
             for number in 0..self.threads.min(self.seeds) {
                 let (sender, shared) = (sender.clone(), &shared);
@@ -244,7 +274,7 @@ impl Campaign {
             }
         };
         let (report, failure) = (trial.report(), trial.failure());
-        Ending { place, report, failure, is_complete, busy: Duration::ZERO }
+        Ending { place, report, rules: Outcomes::take(), failure, is_complete, busy: Duration::ZERO }
     }
 }
 
@@ -296,6 +326,18 @@ mod tests {
         let three = run::<Shipped>(Campaign { first_seed: 5, seeds: 6, steps: 300, threads: 3 });
         assert_eq!(one, three);
         assert_eq!((one.seeds, one.seeds_in_part, one.is_cut_short), (6, 0, false));
+    }
+
+    #[test]
+    fn counting_rules_changes_nothing_else() {
+        let campaign = Campaign { first_seed: 5, seeds: 40, steps: 1000, threads: 2 };
+        let shipped = run::<Shipped>(campaign);
+        let mut observed = campaign.run_observed(false).expect("threads start");
+        let rules = observed.rules.take().expect("rules are counted");
+        assert_eq!(Total { busy: Duration::ZERO, elapsed: Duration::ZERO, ..observed }, shipped);
+        assert!(rules.counts().any(|count| count.n > 10_000));
+        let one = Campaign { threads: 1, ..campaign }.run_observed(false).expect("threads start");
+        assert_eq!(one.rules, Some(rules), "threads change nothing");
     }
 
     #[test]

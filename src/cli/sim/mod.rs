@@ -7,9 +7,11 @@
 mod bench;
 mod campaign;
 mod interrupt;
+mod observed;
 mod progress;
 mod replay;
 mod scenario_file;
+mod seen;
 mod stopwatch;
 mod summary;
 mod trial;
@@ -47,7 +49,7 @@ pub(super) struct Arguments {
     /// Print one JSON object with all there is to tell
     #[arg(long)]
     json: bool,
-    /// Also print how often each fault, shape and message occurred
+    /// Also print how often each fault, shape, message and outcome of a rule occurred
     #[arg(long)]
     coverage: bool,
     /// Where the scenario files of failures go
@@ -110,7 +112,9 @@ fn search(arguments: &Arguments) -> ExitCode {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let threads = threads.unwrap_or_else(cores).min(seeds);
     let campaign = Campaign { first_seed: seed, seeds, steps, threads };
-    let total = match campaign.run::<Shipped, BriefSessions>(!json) {
+    let run =
+        if coverage { campaign.run_observed(!json) } else { campaign.run::<Shipped, BriefSessions>(!json) };
+    let total = match run {
         Ok(total) => total,
         Err(error) => return fail(FAILED, &format_args!("cannot start a thread: {error}")),
     };
@@ -120,8 +124,12 @@ fn search(arguments: &Arguments) -> ExitCode {
         .map(|(seed, failure)| {
             let scenario = match interrupt::is_wanted() {
                 true => Err("interrupted".into()),
-                false => scenario_file::write_scenario(*seed, steps, failure, out)
-                    .map_err(|reason| reason.to_string()),
+                false => {
+                    let written = scenario_file::write_scenario::<Shipped, BriefSessions>(
+                        *seed, steps, failure, out, !json,
+                    );
+                    written.map_err(|reason| reason.to_string())
+                }
             };
             Finding { seed: *seed, steps, failure: failure.clone(), scenario }
         })
@@ -133,7 +141,7 @@ fn search(arguments: &Arguments) -> ExitCode {
         summary::text(&campaign, &total, &findings, is_interrupted)
     };
     if coverage && !json {
-        output.push_str(&summary::tables(&total.coverage));
+        output.push_str(&total.seen().tables());
     }
     let printed = print(&output);
     match (printed, findings.len()) {

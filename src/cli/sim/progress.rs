@@ -1,5 +1,5 @@
 //! How far it is, on standard error: a bar for a person who watches, and otherwise a line from time to
-//! time.
+//! time. Shrinking has an end of its own and shows a bar alone.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -74,6 +74,40 @@ impl Progress {
     }
 
     /// Leaves the screen to the summary.
+    pub(super) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How far a failure is shrunk, where somebody sees it move.
+pub(super) struct Shrinking {
+    bar: Option<ProgressBar>,
+    seed: u64,
+    actions: usize,
+}
+
+impl Shrinking {
+    /// Of the run of a seed with so many actions.
+    pub(super) fn new(seed: u64, actions: usize, may_draw: bool) -> Shrinking {
+        let bar = (may_draw && io::stderr().is_terminal()).then(ProgressBar::new_spinner);
+        Shrinking { bar, seed, actions }
+    }
+
+    pub(super) fn show(&self, shortest: usize, tries: u32, elapsed: Duration) {
+        if let Some(bar) = &self.bar {
+            let [actions, shortest, tries] =
+                [self.actions as u64, shortest as u64, tries.into()].map(grouped);
+            let (seed, seconds) = (self.seed, elapsed.as_secs());
+            bar.set_message(format!(
+                "shrinking seed {seed}: {shortest} of {actions} actions left after {tries} tries, {seconds} s"
+            ));
+            bar.tick();
+        }
+    }
+
+    /// Leaves the screen to what follows.
     pub(super) fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();

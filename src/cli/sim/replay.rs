@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use super::campaign::Total;
+use super::observed::{Observed, Outcomes};
 use super::trial::{SLICE_STEPS, Trial};
 use super::{interrupt, summary, words};
 use crate::cli::{FAILED, fail, print};
-use crate::cluster::{Member, Policies};
+use crate::cluster::{Member, Policies, Shipped};
+use crate::kv;
 use crate::raft::NodeId;
 use crate::replica::StateMachine;
+use crate::sim::BriefSessions;
+use crate::sim::world::StoreOf;
 
 /// What is to be run again, and how much of it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +29,20 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 
 impl Replay {
     pub(super) fn run(&self) -> ExitCode {
-        match self.play() {
+        let played = match self.with_coverage {
+            true => self.play::<Observed, Observed>(),
+            false => self.play::<Shipped, BriefSessions>(),
+        };
+        match played {
             Ok(status) | Err(status) => status,
         }
     }
 
-    fn play(&self) -> Result<ExitCode, ExitCode> {
-        let mut trial: Trial = if self.with_trace {
+    fn play<P: Policies, K: kv::Rules>(&self) -> Result<ExitCode, ExitCode>
+    where
+        StoreOf<K>: Default,
+    {
+        let mut trial: Trial<P, K> = if self.with_trace {
             Trial::recorded(self.seed, self.steps)
         } else {
             Trial::new(self.seed, self.steps)
@@ -73,7 +84,10 @@ impl Replay {
     }
 
     /// The members as they are, what happened until then, and the failure.
-    fn ending(&self, trial: &Trial) -> String {
+    fn ending<P: Policies, K: kv::Rules>(&self, trial: &Trial<P, K>) -> String
+    where
+        StoreOf<K>: Default,
+    {
         let mut text = format!("after step {}:\n", trial.steps());
         if let Some(run) = trial.run() {
             for (id, of) in run.world().cluster().members() {
@@ -81,12 +95,13 @@ impl Replay {
             }
         }
         if let Some(report) = trial.report() {
-            let mut total = Total::default();
+            let rules = self.with_coverage.then(Outcomes::take);
+            let mut total = Total { rules, ..Total::default() };
             total.add_report(&report);
             text.push_str(&summary::deeds(&total));
             text.push_str(&format!("{:<13} {:016x}\n", "trace hash", report.trace_hash));
             if self.with_coverage {
-                text.push_str(&summary::tables(&report.coverage));
+                text.push_str(&total.seen().tables());
             }
         }
         match trial.failure() {

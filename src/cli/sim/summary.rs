@@ -1,14 +1,13 @@
 //! What a campaign shows when it is over: lines and tables for a person, or one JSON object.
 
 use std::fmt::{Display, Write as _};
-use std::path::PathBuf;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::campaign::{Campaign, Total};
+use super::scenario_file::Written;
 use super::stopwatch;
 use super::words::{duration, grouped};
-use crate::sim::coverage::{Coverage, ROLES};
 use crate::sim::world::Failure;
 use crate::sim::{CALM_MS_MAX, CALM_STEPS_MAX};
 
@@ -19,7 +18,7 @@ pub(super) struct Finding {
     pub(super) steps: u64,
     pub(super) failure: Failure,
     /// The scenario file, or why there is none.
-    pub(super) scenario: Result<PathBuf, String>,
+    pub(super) scenario: Result<Written, String>,
 }
 
 impl Finding {
@@ -29,14 +28,15 @@ impl Finding {
     }
 
     fn json(&self) -> Value {
-        let path = self.scenario.as_ref().ok().map(|path| path.display().to_string());
+        let written = self.scenario.as_ref().ok();
         json!({
             "seed": self.seed,
             "step": self.failure.step,
             "name": self.failure.name,
             "detail": self.failure.detail,
             "replay": self.replay(),
-            "scenario": path,
+            "scenario": written.map(|written| written.path.display().to_string()),
+            "scenario_lines": written.map(|written| written.lines),
             "no_scenario_because": self.scenario.as_ref().err(),
         })
     }
@@ -51,6 +51,7 @@ pub(super) fn replay(seed: u64, steps: u64) -> String {
 /// The whole of it as one object. Everything that differs between two runs of the same arguments is in
 /// `speed`.
 pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_interrupted: bool) -> String {
+    let seen = total.seen();
     let object = json!({
         "first_seed": campaign.first_seed,
         "seeds_wanted": campaign.seeds,
@@ -72,7 +73,9 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         "longest_calm_steps": total.longest_calm_steps,
         "calm_steps_max": CALM_STEPS_MAX,
         "trace_hash": format!("{:016x}", total.trace_hash),
-        "coverage": coverage_json(&total.coverage),
+        "coverage": seen.json(),
+        "never_seen": seen.never(),
+        "seen_though_impossible": seen.contradictions(),
         "failures": findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "speed": {
             "threads": campaign.threads,
@@ -82,19 +85,6 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         },
     });
     format!("{object}\n")
-}
-
-fn coverage_json(coverage: &Coverage) -> Value {
-    let faults: Map<_, _> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n.into())).collect();
-    let shapes: Map<_, _> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n.into())).collect();
-    let taken: Map<_, _> = coverage
-        .taken()
-        .map(|(kind, counts)| {
-            let by_role = ROLES.iter().zip(counts).map(|(role, n)| ((*role).to_string(), n.into()));
-            (format!("{kind:?}"), Value::Object(by_role.collect()))
-        })
-        .collect();
-    json!({ "faults": faults, "shapes": shapes, "taken": taken, "forwards": coverage.forwards() })
 }
 
 /// The whole of it for a person.
@@ -121,7 +111,11 @@ pub(super) fn text(campaign: &Campaign, total: &Total, findings: &[Finding], is_
     let took = format!("{} {threads}, {:.1} s", campaign.threads, total.elapsed.as_secs_f64());
     line(&mut text, "speed", format!("{rate} steps/s and core, {took}"));
     text.push_str(&deeds(total));
-    line(&mut text, "never seen", never_seen(&total.coverage));
+    line(&mut text, "never seen", named(&total.seen().never()));
+    let contradictions = total.seen().contradictions();
+    if !contradictions.is_empty() {
+        line(&mut text, "impossible", format!("and yet seen: {}", named(&contradictions)));
+    }
     line(&mut text, "trace hash", format!("{:016x}", total.trace_hash));
     line(
         &mut text,
@@ -134,7 +128,7 @@ pub(super) fn text(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         let _ = writeln!(text, "  {}", failure.detail);
         let _ = writeln!(text, "  replay    {}", finding.replay());
         let _ = match &finding.scenario {
-            Ok(path) => writeln!(text, "  scenario  {}", path.display()),
+            Ok(Written { path, lines }) => writeln!(text, "  scenario  {} ({lines} lines)", path.display()),
             Err(reason) => writeln!(text, "  scenario  none: {reason}"),
         };
     }
@@ -161,42 +155,9 @@ fn line(text: &mut String, name: &str, value: impl Display) {
     let _ = writeln!(text, "{name:<13} {value}");
 }
 
-/// The faults and shapes that did not occur, by name.
-fn never_seen(coverage: &Coverage) -> String {
-    let faults = coverage.faults().filter(|(_, n)| *n == 0).map(|(fault, _)| format!("{fault:?}"));
-    let shapes = coverage.shapes().filter(|(_, n)| *n == 0).map(|(shape, _)| format!("{shape:?}"));
-    let names: Vec<String> = faults.chain(shapes).collect();
-    if names.is_empty() { "nothing: every fault and shape occurred".into() } else { names.join(" ") }
-}
-
-/// Tables of what was counted.
-pub(super) fn tables(coverage: &Coverage) -> String {
-    let faults: Vec<_> = coverage.faults().map(|(fault, n)| (format!("{fault:?}"), n)).collect();
-    let shapes: Vec<_> = coverage.shapes().map(|(shape, n)| (format!("{shape:?}"), n)).collect();
-    let mut text = format!("\n{}\n{}\n", counts("faults", &faults), counts("shapes", &shapes));
-    let _ = write!(text, "{:<26}", "messages, by who took them");
-    ROLES.iter().for_each(|role| _ = write!(text, "{role:>15}"));
-    text.push('\n');
-    for (kind, counts) in coverage.taken() {
-        let _ = write!(text, "  {:<24}", format!("{kind:?}"));
-        counts.iter().for_each(|n| _ = write!(text, "{:>15}", counted(*n)));
-        text.push('\n');
-    }
-    let _ = writeln!(text, "  {:<24}{:>15}", "forwarded, by anybody", counted(coverage.forwards()));
-    text
-}
-
-fn counts(title: &str, counts: &[(String, u64)]) -> String {
-    let mut text = format!("{title}\n");
-    for (name, n) in counts {
-        let _ = writeln!(text, "  {name:<24}{:>15}", counted(*n));
-    }
-    text
-}
-
-/// A count; nothing is so easily overlooked as a zero.
-fn counted(n: u64) -> String {
-    if n == 0 { "NEVER".into() } else { grouped(n) }
+/// Names, or that there are none.
+fn named(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -208,7 +169,8 @@ mod tests {
         let failure = Failure { name: "liveness", detail: "nobody \"leads\"".into(), step: 12_345 };
         let total =
             Total { seeds: 3, is_cut_short: true, failures: vec![(9, failure.clone())], ..Total::default() };
-        let finding = Finding { seed: 9, steps: 900, failure, scenario: Ok("runs/seed-9.scn".into()) };
+        let scenario = Ok(Written { path: "runs/seed-9.scn".into(), lines: 12 });
+        let finding = Finding { seed: 9, steps: 900, failure, scenario };
         (campaign, total, vec![finding])
     }
 
@@ -217,7 +179,7 @@ mod tests {
         let (campaign, total, findings) = found();
         let text = text(&campaign, &total, &findings, false);
         let told = "seed 9 failed at step 12345: liveness\n  nobody \"leads\"\n  \
-                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn\n";
+                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn (12 lines)\n";
         assert!(text.ends_with(told), "{text}");
         assert!(text.contains("3 (7 to 11) of 5; ended after 1 failures"), "{text}");
     }
@@ -233,6 +195,7 @@ mod tests {
         let expected = json!([{
             "seed": 9, "step": 12345, "name": "liveness", "detail": "nobody \"leads\"",
             "replay": "dkv sim --replay 9 --steps 900", "scenario": "runs/seed-9.scn",
+            "scenario_lines": 12,
             "no_scenario_because": null,
         }]);
         assert_eq!(object["failures"], expected);

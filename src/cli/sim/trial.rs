@@ -15,6 +15,9 @@ use crate::sim::{BriefSessions, Report, Run};
 /// machine, and enough for what happens in between to cost nothing.
 pub(super) const SLICE_STEPS: u64 = 10_000;
 
+/// The name of the failure that is a panic.
+pub(super) const NO_PANIC: &str = "no_panic";
+
 /// A world, unless its making panicked already.
 pub(super) struct Trial<P: Policies = Shipped, K: kv::Rules = BriefSessions>
 where
@@ -35,6 +38,11 @@ where
     /// The same world, which keeps what it does for [`take_lines`](Trial::take_lines).
     pub(super) fn recorded(seed: u64, steps: u64) -> Self {
         Trial::prepare(|| Run::recorded(seed, steps))
+    }
+
+    /// The same world, which keeps what is done to it, but no lines.
+    pub(super) fn remembered(seed: u64, steps: u64) -> Self {
+        Trial::prepare(|| Run::remembered(seed, steps))
     }
 
     fn prepare(make: impl FnOnce() -> Run<P, K>) -> Self {
@@ -91,7 +99,7 @@ where
 }
 
 fn no_panic(detail: String, step: u64) -> Failure {
-    Failure { name: "no_panic", detail, step }
+    Failure { name: NO_PANIC, detail, step }
 }
 
 thread_local! {
