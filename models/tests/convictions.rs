@@ -27,7 +27,7 @@ const EXCUSED: &[(Bug, &str)] = &[
     (Bug::ChangesBeforeOwnCommit, HARMLESS),
     (Bug::FreshLeaderDisturbed, HARMLESS),
     (Bug::MatchFalls, HARMLESS),
-    (Bug::OwnVoteUnsynced, HARMLESS),
+    (Bug::OwnVoteUnsynced, RARE),
     (Bug::RemovedLeaderStays, HARMLESS),
     (Bug::RemovedMemberCampaigns, HARMLESS),
     (Bug::TransferRefused, HARMLESS),

@@ -26,6 +26,8 @@ pub struct Ledger<C> {
     committed: VecDeque<Entry<C>>,
     /// Entries up to here were committed and are compacted on every member.
     forgotten: EntryId,
+    /// The last entry that was first committed in each term.
+    committed_in: BTreeMap<Term, Index>,
     /// The configuration under which the last one was committed.
     governing: Configuration,
     leaders: BTreeMap<Term, NodeId>,
@@ -40,6 +42,7 @@ impl<C: Command> Ledger<C> {
         Ledger {
             committed: VecDeque::new(),
             forgotten: EntryId::ZERO,
+            committed_in: BTreeMap::new(),
             governing: founding.clone(),
             leaders: BTreeMap::new(),
             sworn: BTreeMap::new(),
@@ -146,7 +149,10 @@ impl<C: Command> Ledger<C> {
         ensure(known == leader.id(), Invariant::ElectionSafety, || {
             format!("{known} and {} led term {term}", leader.id())
         })?;
-        for entry in &self.committed {
+        // What was committed in this term or a later one is none of its business: it may have been elected by
+        // votes that came late.
+        let before = self.committed_in.range(..term).next_back().map_or(Index::ZERO, |(_, last)| *last);
+        for entry in self.committed.iter().take_while(|entry| entry.id.index <= before) {
             let held = leader.log().entry(entry.id.index);
             let complete = entry.id.index <= leader.log().purged().index || held == Some(entry);
             ensure(complete, Invariant::LeaderCompleteness, || {
@@ -197,6 +203,7 @@ impl<C: Command> Ledger<C> {
             }
         }
         if is_new {
+            self.committed_in.insert(node.term(), self.last().index);
             // The configuration under which the leader counted: the one before this step, which may
             // have left a joint phase.
             let counted_at = last_before.max(node.log().snapshot().last.index);

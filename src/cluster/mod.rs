@@ -44,8 +44,9 @@ pub mod scenario;
 pub mod trace;
 pub mod workload;
 
-use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -58,6 +59,7 @@ pub use self::member::{Member, ReplicaOf};
 use self::random::Random;
 use self::trace::{Event, Trace};
 use crate::raft::Violation;
+use crate::raft::invariants::{Invariant, ensure};
 use crate::raft::{
     Configuration, Durable, EntryId, Index, Limits, MemberChange, NodeId, Raft, Refusal, RequestId,
 };
@@ -130,6 +132,9 @@ const ELECTION_TIMEOUT_MS: u64 = 1000;
 const HEARTBEAT_MS: u64 = 100;
 const _: () = assert!(HEARTBEAT_MS * 3 < ELECTION_TIMEOUT_MS, "a leader is heard several times in T");
 
+/// Requests of which a second answer is noticed.
+const ANSWERED_MAX: usize = 4096;
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome<M: StateMachine> {
@@ -153,6 +158,8 @@ pub enum Outcome<M: StateMachine> {
 /// A request that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Pending<Q> {
+    /// The member that was asked, and how often it had started: it answers once, unless it crashes.
+    at: (NodeId, u64),
     /// What was committed when the client asked: it must not see less.
     floor: Index,
     query: Option<Q>,
@@ -168,6 +175,8 @@ pub struct Cluster<M: StateMachine, P: Policies = Shipped> {
     time_ms: u64,
     next_request: u64,
     pending: BTreeMap<RequestId, Pending<M::Query>>,
+    /// The latest requests that were answered or given up.
+    answered: BTreeSet<RequestId>,
     outcomes: BTreeMap<RequestId, Outcome<M>>,
     ledger: Ledger<M::Command>,
     trace: Trace,
@@ -204,6 +213,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             time_ms: 0,
             next_request: 0,
             pending: BTreeMap::new(),
+            answered: BTreeSet::new(),
             outcomes: BTreeMap::new(),
             ledger: Ledger::new(&founding),
             violation: None,
@@ -321,7 +331,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Hands a command to one member, which forwards it if it does not lead, and delivers nothing.
     pub fn submit(&mut self, at: NodeId, command: M::Command) -> RequestId {
-        let request = self.new_request(None);
+        let request = self.new_request(at, None);
         self.request(at, request, Request::Propose(Vec::from([(request, command)])));
         request
     }
@@ -336,7 +346,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Asks one member for a linearizable read, and delivers nothing.
     pub fn submit_read(&mut self, at: NodeId, query: M::Query) -> RequestId {
-        let request = self.new_request(Some(query));
+        let request = self.new_request(at, Some(query));
         self.request(at, request, Request::Read(request));
         request
     }
@@ -344,14 +354,36 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     /// A client gives up: the outcome becomes unknown unless it is known already.
     pub fn cancel(&mut self, at: NodeId, request: RequestId) {
         self.step(at, Event::Cancel(request), Input::Cancel(request));
-        self.pending.remove(&request);
+        if let Some(pending) = self.pending.remove(&request)
+            && self.options.checks
+            && self.replica(at).is_some()
+            && pending.at == self.incarnation(at)
+        {
+            let verdict =
+                ensure(false, Invariant::ExactlyOnce, || format!("{at} does not know {request:?} any more"));
+            self.judge(verdict);
+        }
+        self.note_answered(request);
         self.outcomes.entry(request).or_insert(Outcome::Failed(Failure::Unknown));
     }
 
-    fn new_request(&mut self, query: Option<M::Query>) -> RequestId {
+    fn incarnation(&self, id: NodeId) -> (NodeId, u64) {
+        (id, self.members.get(&id).map_or(0, |member| member.disk.generation()))
+    }
+
+    /// Remembers for a while that nobody waits for this request any more.
+    fn note_answered(&mut self, request: RequestId) {
+        self.answered.insert(request);
+        if self.answered.len() > ANSWERED_MAX {
+            self.answered.pop_first();
+        }
+    }
+
+    fn new_request(&mut self, at: NodeId, query: Option<M::Query>) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
-        self.pending.insert(request, Pending { floor: self.ledger.last().index, query });
+        let pending = Pending { at: self.incarnation(at), floor: self.ledger.last().index, query };
+        self.pending.insert(request, pending);
         request
     }
 
@@ -411,7 +443,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Asks one member to change who takes part, and delivers nothing.
     pub fn submit_change(&mut self, at: NodeId, changes: Vec<MemberChange>) -> RequestId {
-        let request = self.new_request(None);
+        let request = self.new_request(at, None);
         self.request(at, request, Request::ChangeMembers(request, changes));
         request
     }
@@ -425,7 +457,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
 
     /// Asks one member to hand leadership to `to`, and delivers nothing.
     pub fn submit_transfer(&mut self, at: NodeId, to: NodeId) -> RequestId {
-        let request = self.new_request(None);
+        let request = self.new_request(at, None);
         self.request(at, request, Request::TransferLeadership(request, to));
         request
     }

@@ -260,7 +260,17 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     }
 
     fn settle(&mut self, id: NodeId, answer: replica::Answer<M::Response>) {
-        let Some(Pending { floor, query }) = self.pending.remove(&answer.request) else { return };
+        let Some(Pending { floor, query, .. }) = self.pending.remove(&answer.request) else {
+            let is_second = self.answered.contains(&answer.request);
+            let verdict = ensure(!is_second, Invariant::ExactlyOnce, || {
+                format!("{id} answers {:?} once more: {:?}", answer.request, answer.outcome)
+            });
+            if self.options.checks {
+                self.judge(verdict);
+            }
+            return;
+        };
+        self.note_answered(answer.request);
         let machine = &self.members[&id].machine;
         let (seen, outcome) = match (answer.outcome, query) {
             (Ok(Reply::Applied { id, response }), _) => {

@@ -18,7 +18,7 @@
 //!
 //! **Rounds.** A run is a row of rounds. In a *storm* anything may fail, at rates that are drawn anew for each
 //! and of which many are zero. In the *calm* after it nothing fails, though a minority may stay away, and the
-//! world must come to rest: a leader, one more write, equal replicas, nobody waiting, nothing under way, within
+//! world must come to rest: a leader, two more operations answered, equal replicas, nobody waiting, nothing under way, within
 //! [`CALM_MS_MAX`] and [`CALM_STEPS_MAX`]. Members that are out leave, the history of the clients is judged, and
 //! the next storm begins. Nothing grows from round to round.
 //!
@@ -129,7 +129,7 @@ pub struct Report {
     pub work: Work,
     /// What was counted.
     pub coverage: Coverage,
-    /// The running hash of everything that happened: equal seeds, equal hashes.
+    /// The running hash of what members did: equal seeds, equal hashes.
     pub trace_hash: u64,
     /// The first promise that did not hold.
     pub failure: Option<Failure>,

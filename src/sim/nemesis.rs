@@ -3,8 +3,9 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::action::Action;
+use super::action::{Action, ClientNumber};
 use super::agenda::Due;
+use super::client::Client;
 use super::coverage::{Fault, Shape};
 use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
 use super::schedule::{Phase, Schedule};
@@ -64,6 +65,7 @@ impl Schedule {
                 ids.into_iter().for_each(|id| self.crash(world, id));
             }
             Trouble::Pause => self.pause(world, any),
+            Trouble::ClockRate if world.cluster().replica(any).is_none() => {}
             Trouble::ClockRate => {
                 world.coverage.fault(Fault::ClockRate);
                 let permille = *self.random.pick(&CLOCK_RATES);
@@ -71,10 +73,7 @@ impl Schedule {
             }
             Trouble::DiskSwap => self.swap_disk(world, any),
             Trouble::Transfer => {
-                let at = leader.unwrap_or(any);
-                if self.is_paused(at).is_some() {
-                    return;
-                }
+                let Some(at) = leader.filter(|at| self.is_paused(*at).is_none()) else { return };
                 world.coverage.fault(Fault::Transfer);
                 // One that is behind campaigns at once when it has caught up.
                 let is_for_who_is_behind = self.random.chance(900);
@@ -112,6 +111,7 @@ impl Schedule {
             let cuts: Vec<Link> = world.cluster().links().cuts().collect();
             if !cuts.is_empty() {
                 world.coverage.fault(Fault::Heal);
+                self.cut_until_ms.clear();
                 self.act(world, Action::Restore(cuts));
             }
         }
@@ -152,6 +152,10 @@ impl Schedule {
         world.coverage.fault(fault);
         let length_ms = *self.random.pick(&[100, ELECTION_TIMEOUT_MS, 4 * ELECTION_TIMEOUT_MS]);
         let length_ms = self.random.between(1, length_ms);
+        for link in &links {
+            let until_ms = self.cut_until_ms.entry(*link).or_default();
+            *until_ms = (*until_ms).max(self.now_ms + length_ms);
+        }
         self.after(length_ms, Due::Restore(links.clone()));
         self.act(world, Action::Cut(links));
     }
@@ -182,6 +186,9 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
+        if world.cluster().replica(id).is_none() {
+            return;
+        }
         world.coverage.fault(Fault::Pause);
         let pause_ms = self.random.between(1, 5 * ELECTION_TIMEOUT_MS);
         self.paused_until_ms.insert(id, self.now_ms + pause_ms);
@@ -326,8 +333,32 @@ impl Schedule {
                 self.act(world, Action::ChangeMembers { at, changes });
             }
         }
+        if self.phase != Phase::Storm {
+            self.leave_outsiders(world);
+        }
         if self.phase != Phase::Storm || lost_members(world).next().is_some() {
             self.after(ELECTION_TIMEOUT_MS, Due::Repair);
+        }
+    }
+
+    /// In a calm clients give up on those members alone that are in no configuration any more: nobody tells
+    /// them what became of the requests they took.
+    fn leave_outsiders<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    where
+        StoreOf<K>: Default,
+    {
+        let Some(leader) = world.cluster().leader().and_then(|id| world.cluster().replica(id)) else {
+            return;
+        };
+        let configuration = leader.node().configuration().clone();
+        let asks_outside = |client: &Client| {
+            let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
+            attempts.into_iter().any(|(_, at)| !configuration.contains(*at))
+        };
+        let outside: Vec<usize> =
+            (0..world.clients().len()).filter(|number| asks_outside(&world.clients()[*number])).collect();
+        for number in outside {
+            self.act(world, Action::GiveUp { client: number as ClientNumber });
         }
     }
 

@@ -7,7 +7,8 @@ use super::agenda::Due;
 use super::client::Session;
 use super::coverage::Fault;
 use super::history::{Call, Step};
-use super::schedule::{Phase, Schedule};
+use super::plan::ELECTION_TIMEOUT_MS;
+use super::schedule::{PROBES, Phase, Schedule};
 use super::world::{StoreOf, World};
 use crate::cluster::Policies;
 use crate::kv;
@@ -25,6 +26,10 @@ impl Schedule {
             self.act(world, Action::GiveUp { client: number });
         }
         let client = world.client(number);
+        if self.phase != Phase::Storm && world.cluster().leader().is_none() {
+            // A member without a leader may pass a request on to one that is gone, and never know.
+            return self.after(ELECTION_TIMEOUT_MS / 4, Due::Turn(number));
+        }
         let action = match &client.current {
             Some(current) if current.attempts.is_empty() && current.may_retry() => {
                 world.coverage.fault(Fault::ClientRetry);
@@ -34,11 +39,10 @@ impl Schedule {
             Some(_) => return,
             None => {
                 let wants_session = client.session == Session::None;
-                match &mut self.phase {
-                    Phase::Calm { is_probed: true, .. } => return,
-                    // One more write shows that the cluster takes writes.
-                    Phase::Calm { is_probed, .. } => *is_probed = true,
-                    Phase::Storm => {}
+                if let Phase::Calm { answered_before, .. } = self.phase
+                    && world.work().answered >= answered_before + PROBES
+                {
+                    return;
                 }
                 let wants_session = wants_session && self.random.chance(self.load.sessions);
                 let at = self.choose_member(world, number);
@@ -59,7 +63,9 @@ impl Schedule {
             let delay_ms = self.random.between(0, 2 * self.weather.latency_ms.1);
             self.after(delay_ms, Due::Ambush);
         }
-        if let Some(current) = &world.client(number).current {
+        if let Some(current) = &world.client(number).current
+            && self.phase == Phase::Storm
+        {
             let operation = current.number;
             let patience_ms = self.draw(self.load.patience_ms);
             self.after(patience_ms, Due::Patience { client: number, operation });
@@ -133,7 +139,8 @@ impl Schedule {
         let key = |number: u64| Bytes::from([b'a' + number as u8].as_slice());
         let keys = self.load.keys;
         let (one, other) = (self.random.below(keys), self.random.below(keys));
-        if self.phase == Phase::Storm && self.random.chance(self.load.reads) {
+        let reads = if self.phase == Phase::Storm { self.load.reads } else { 500 };
+        if self.random.chance(reads) {
             let all = self.random.chance(300);
             return Call::Read(if all { (0..keys).map(key).collect() } else { Vec::from([key(one)]) });
         }

@@ -29,6 +29,9 @@ pub const CALM_MS_MAX: u64 = 30 * ELECTION_TIMEOUT_MS;
 /// And within so many steps: messages that answer each other without end take no time.
 pub const CALM_STEPS_MAX: u64 = 20_000;
 
+/// Operations that clients begin in a calm and that must be answered: a write and a read.
+pub(super) const PROBES: u64 = 2;
+
 /// How long a client waits after a refusal before it asks again.
 const RETRY_AFTER_MS: Span = (50, 1500);
 
@@ -38,7 +41,7 @@ pub(super) enum Phase {
     /// Anything may fail.
     Storm,
     /// Nothing fails since then.
-    Calm { since_ms: u64, since_step: u64, is_probed: bool },
+    Calm { since_ms: u64, since_step: u64, answered_before: u64 },
 }
 
 /// Where an action is noted, if anybody wants to know.
@@ -61,6 +64,8 @@ pub(super) struct Schedule {
     /// Disks that are busy.
     syncing: BTreeSet<NodeId>,
     pub(super) paused_until_ms: BTreeMap<NodeId, u64>,
+    /// Until when links are cut.
+    pub(super) cut_until_ms: BTreeMap<Link, u64>,
     /// Members that stay down in this calm.
     pub(super) absent: BTreeSet<NodeId>,
     pub(super) next_member: u64,
@@ -93,6 +98,7 @@ impl Schedule {
             latest_ms: BTreeMap::new(),
             syncing: BTreeSet::new(),
             paused_until_ms: BTreeMap::new(),
+            cut_until_ms: BTreeMap::new(),
             absent: BTreeSet::new(),
             next_member: members,
             leaderships: 1,
@@ -205,8 +211,6 @@ impl Schedule {
             self.schedule_sync(world, id);
         } else if let Action::Duplicate { link: (from, _), .. } = action {
             self.schedule_messages(world, *from);
-        } else if let Action::GiveUp { .. } | Action::Replace { .. } = action {
-            // Giving up makes the members that were asked step; they send nothing.
         }
         self.watch_leader(world);
         for client in world.take_at_leisure() {
@@ -301,9 +305,18 @@ impl Schedule {
             Due::Turn(client) => self.turn(world, client),
             Due::Patience { client, operation } => self.lose_patience(world, client, operation),
             Due::Restart(id) => self.restart(world, id),
-            Due::Restore(links) => {
-                world.coverage.fault(Fault::Heal);
-                self.act(world, Action::Restore(links));
+            Due::Restore(mut links) => {
+                // Another cut may have taken some of them meanwhile, for longer.
+                links.retain(|link| {
+                    self.cut_until_ms.get(link).is_some_and(|until_ms| *until_ms <= self.now_ms)
+                });
+                if !links.is_empty() {
+                    links.iter().for_each(|link| {
+                        self.cut_until_ms.remove(link);
+                    });
+                    world.coverage.fault(Fault::Heal);
+                    self.act(world, Action::Restore(links));
+                }
             }
             Due::Trouble => self.trouble(world),
             Due::Ambush => self.ambush(world),
@@ -431,7 +444,13 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        self.phase = Phase::Calm { since_ms: self.now_ms, since_step: world.steps(), is_probed: false };
+        // What was asked in the storm may have been lost with a member or a message; what is asked from now on
+        // must be answered, without anybody giving up.
+        for number in 0..world.clients().len() {
+            self.act(world, Action::GiveUp { client: number as ClientNumber });
+        }
+        let (since_ms, since_step) = (self.now_ms, world.steps());
+        self.phase = Phase::Calm { since_ms, since_step, answered_before: world.work().answered };
         self.weather = Weather::calm();
         self.load.think_ms = (0, 10);
         self.load.patience_ms = (ELECTION_TIMEOUT_MS, 2 * ELECTION_TIMEOUT_MS);
@@ -440,6 +459,7 @@ impl Schedule {
         self.syncing.clear();
         self.latest_ms.clear();
         self.paused_until_ms.clear();
+        self.cut_until_ms.clear();
         let cuts: Vec<Link> = world.cluster().links().cuts().collect();
         if !cuts.is_empty() {
             self.act(world, Action::Restore(cuts));
@@ -462,10 +482,6 @@ impl Schedule {
         for number in 0..world.clients().len() {
             let number = number as ClientNumber;
             self.after(1, Due::Turn(number));
-            if let Some(current) = &world.client(number).current {
-                let operation = current.number;
-                self.after(ELECTION_TIMEOUT_MS, Due::Patience { client: number, operation });
-            }
         }
         self.after(ELECTION_TIMEOUT_MS, Due::Repair);
     }
@@ -475,7 +491,8 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        let Phase::Calm { since_ms, since_step, is_probed } = self.phase else { return false };
+        let Phase::Calm { since_ms, since_step, answered_before } = self.phase else { return false };
+        let is_probed = world.work().answered >= answered_before + PROBES;
         if world.failure().is_some() {
             return true;
         }

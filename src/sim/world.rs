@@ -18,7 +18,8 @@ use super::shapes::Before;
 use crate::cluster::{Cluster, Options, Policies};
 use crate::kv::{self, BTreeEngine, Store};
 use crate::raft::invariants::{self, Invariant, Violation};
-use crate::raft::{EntryId, NodeId, RequestId};
+use crate::raft::{EntryId, Index, NodeId, RequestId};
+use crate::replica::SnapshotPolicy;
 
 /// The store of a member, under the rules `K`.
 pub type StoreOf<K> = Store<BTreeEngine, K>;
@@ -26,13 +27,16 @@ pub type StoreOf<K> = Store<BTreeEngine, K>;
 /// How many steps lie between two looks at the size of everything.
 const STEPS_PER_MEASUREMENT: u64 = 256;
 /// Messages on all links together.
-const MESSAGES_MAX: usize = 20_000;
+const MESSAGES_MAX: usize = 5_000;
 /// Writes that a disk has not synced.
 const WRITES_MAX: usize = 2_000;
 /// Requests that wait at one replica.
-const WAITING_MAX: usize = 2_000;
-/// Entries in one log, and in the ledger.
-const ENTRIES_MAX: usize = 100_000;
+const WAITING_MAX: usize = 500;
+/// Entries in the ledger, which waits for the slowest member to compact.
+const ENTRIES_MAX: usize = 20_000;
+/// So often the distance of two snapshots, and so many entries more, may a log grow.
+const LOG_SNAPSHOTS_MAX: u64 = 8;
+const LOG_ENTRIES_MORE: u64 = 2_000;
 /// Steps in the search for an order of the operations on one key.
 const CHECK_STEPS_MAX: u64 = 1_000_000;
 /// Requests of operators that nobody answered; the earliest is given up beyond that.
@@ -67,7 +71,8 @@ pub struct Work {
     pub answered: u64,
     /// Reads among those.
     pub reads: u64,
-    /// Rounds whose history was too hard to judge by its values alone.
+    /// Rounds whose history passed by its revisions and had too many unknown outcomes to be searched by its
+    /// values.
     pub undecided: u64,
 }
 
@@ -90,6 +95,7 @@ where
     pub(super) ticks: u64,
     /// Numbers operations, those of earlier rounds too.
     pub(super) operations: u64,
+    snapshots: SnapshotPolicy,
     /// Where each member's store was last compared.
     compared: BTreeMap<NodeId, EntryId>,
     pub(super) coverage: Coverage,
@@ -106,6 +112,7 @@ where
     #[must_use]
     pub fn new(members: u64, clients: ClientNumber, options: Options) -> Self {
         World {
+            snapshots: options.snapshots,
             cluster: Cluster::with_options(members, options),
             oracle: Oracle::new::<K>(),
             clients: (0..clients).map(|_| Client::new()).collect(),
@@ -346,13 +353,16 @@ where
         let measured = |what: &str, found: usize, most: usize| {
             (found > most).then(|| format!("{found} {what}, more than {most}"))
         };
+        let log_max = (self.snapshots.every_entries * LOG_SNAPSHOTS_MAX
+            + self.snapshots.keep_entries
+            + LOG_ENTRIES_MORE) as usize;
         let of_members = self.cluster.members().iter().find_map(|(id, member)| {
             let (waiting, entries) = member.replica().map_or((0, 0), |replica| {
                 (replica.waiting_requests(), replica.node().log().entries().count())
             });
             measured(&format!("unsynced writes at {id}"), member.disk().pending(), WRITES_MAX)
                 .or_else(|| measured(&format!("requests waiting at {id}"), waiting, WAITING_MAX))
-                .or_else(|| measured(&format!("entries in the log of {id}"), entries, ENTRIES_MAX))
+                .or_else(|| measured(&format!("entries in the log of {id}"), entries, log_max))
         });
         of_members
             .or_else(|| measured("messages under way", messages, MESSAGES_MAX))
@@ -366,6 +376,11 @@ where
     pub(super) fn unrest(&self) -> Option<String> {
         let leader = self.cluster.leader().and_then(|id| self.cluster.replica(id));
         let Some(leader) = leader.map(|replica| replica.node()) else { return Some("nobody leads".into()) };
+        // The founding leader leads without an entry of its own.
+        let committed_in = leader.log().term_at(leader.commit_index());
+        if committed_in != Some(leader.term()) && leader.commit_index() > Index::ZERO {
+            return Some(format!("{} has not committed in its term", leader.id()));
+        }
         if let Some(number) = self.clients.iter().position(|client| client.current.is_some()) {
             return Some(format!("client {number} waits"));
         }

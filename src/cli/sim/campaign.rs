@@ -107,6 +107,7 @@ impl Total {
         self.work.operations += report.work.operations;
         self.work.answered += report.work.answered;
         self.work.reads += report.work.reads;
+        self.work.undecided += report.work.undecided;
         self.coverage += &report.coverage;
         // Any mixing that depends on the order will do.
         self.trace_hash = self.trace_hash.rotate_left(5).wrapping_mul(0x0100_0000_01B3) ^ report.trace_hash;

@@ -88,6 +88,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(Command::Bench(arguments)) = &arguments.command {
         return bench::run(arguments);
     }
+    // clap waives what an option requires when that conflicts with another one that is there.
+    if arguments.replay.is_none() && (arguments.until.is_some() || arguments.trace) {
+        return fail(USAGE, &"--until and --trace belong to --replay SEED");
+    }
     interrupt::watch();
     let Arguments { steps, until, trace, coverage, .. } = *arguments;
     match arguments.replay {
@@ -105,7 +109,7 @@ fn search(arguments: &Arguments) -> ExitCode {
             &format_args!("there are no {seeds} seeds from {seed} on: the last is {}", u64::MAX),
         );
     }
-    // A place that cannot be written to is told before the work and not after it.
+    // What is no directory is told before the work and not after it.
     if !out.is_dir() {
         return fail(USAGE, &format_args!("{} is not a directory", out.display()));
     }

@@ -24,7 +24,7 @@ pub(super) struct Finding {
 impl Finding {
     /// The command that shows the failure again.
     pub(super) fn replay(&self) -> String {
-        replay(self.seed, self.steps)
+        format!("{} --until {} --trace", replay(self.seed, self.steps), self.failure.step)
     }
 
     fn json(&self) -> Value {
@@ -68,6 +68,7 @@ pub(super) fn json(campaign: &Campaign, total: &Total, findings: &[Finding], is_
         "operations": total.work.operations,
         "answered": total.work.answered,
         "reads": total.work.reads,
+        "undecided": total.work.undecided,
         "longest_calm_ms": total.longest_calm_ms,
         "calm_ms_max": CALM_MS_MAX,
         "longest_calm_steps": total.longest_calm_steps,
@@ -148,6 +149,8 @@ pub(super) fn deeds(total: &Total) -> String {
     let (operations, answered) = (grouped(total.work.operations), grouped(total.work.answered));
     let operations = format!("{operations}, {answered} answered ({} reads)", grouped(total.work.reads));
     line(&mut text, "operations", operations);
+    let undecided = format!("{} rounds by their values; their revisions hold", grouped(total.work.undecided));
+    line(&mut text, "undecided", undecided);
     text
 }
 
@@ -179,7 +182,7 @@ mod tests {
         let (campaign, total, findings) = found();
         let text = text(&campaign, &total, &findings, false);
         let told = "seed 9 failed at step 12345: liveness\n  nobody \"leads\"\n  \
-                    replay    dkv sim --replay 9 --steps 900\n  scenario  runs/seed-9.scn (12 lines)\n";
+                    replay    dkv sim --replay 9 --steps 900 --until 12345 --trace\n  scenario  runs/seed-9.scn (12 lines)\n";
         assert!(text.ends_with(told), "{text}");
         assert!(text.contains("3 (7 to 11) of 5; ended after 1 failures"), "{text}");
     }
