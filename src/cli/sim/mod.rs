@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "0", value_parser = seed)]
     seed: u64,
     /// Number of seeds
-    #[arg(long, value_name = "COUNT", default_value_t = 5000,
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000,
         value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Steps of each seed until its last calm; a calm takes some more

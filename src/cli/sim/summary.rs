@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(object["interrupted"], true);
         let expected = json!([{
             "seed": 9, "step": 12345, "name": "liveness", "detail": "nobody \"leads\"",
-            "replay": "dkv sim --replay 9 --steps 900", "scenario": "runs/seed-9.scn",
+            "replay": "dkv sim --replay 9 --steps 900 --until 12345 --trace", "scenario": "runs/seed-9.scn",
             "scenario_lines": 12,
             "no_scenario_because": null,
         }]);
