@@ -42,6 +42,7 @@ const EXCUSED: &[(Bug, &str)] = &[
     (Bug::SingleStepBeforeOwnCommit, RARE),
     (Bug::SnapshotTakesLatestConfiguration, RARE),
     (Bug::StaleAcknowledgement, RARE),
+    (Bug::StaleLeaderIgnored, RARE),
     (Bug::TruncatesAfterAppending, RARE),
     (Bug::VotesCountedTwice, RARE),
 ];
