@@ -50,10 +50,13 @@
 pub mod bugs;
 pub mod check;
 pub mod configurations;
-pub mod converge;
+mod converge;
 pub mod environment;
+mod guard;
+pub mod interned;
+mod local;
+pub mod memo;
 pub mod model;
 pub mod properties;
-pub mod shared;
 pub mod state;
 mod text;

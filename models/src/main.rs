@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use dkv::raft::Raft;
 use dkv_models::check::{Report, check};
 use dkv_models::configurations::{self, Configuration};
+use dkv_models::memo::Stepping;
 use dkv_models::model::Replication;
 use stateright::Model;
 
@@ -63,7 +64,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
             println!("{} at http://{address}", configuration.name);
-            let _ = Replication::<Raft>::new(configuration).checker().serve(address);
+            let _ = Replication::<Raft>::new(configuration, Stepping::Memoised)
+                .itemised()
+                .checker()
+                .serve(address);
             ExitCode::SUCCESS
         }
         Command::List => {
