@@ -17,7 +17,7 @@ use crate::state::{State, id_of};
 
 /// Heartbeats within which all must be equal. One suffices in every configuration so far: its answer
 /// lets the leader send what was lost, and that tells the commit index too.
-pub(crate) const ROUNDS_MAX: u32 = 2;
+pub const ROUNDS_MAX: u32 = 2;
 /// Steps in one round; more is a loop.
 const STEPS_MAX: u32 = 1000;
 
@@ -26,7 +26,7 @@ const STEPS_MAX: u32 = 1000;
 ///
 /// # Errors
 /// They are not equal in time, or a step on the way broke a property.
-pub(crate) fn healed<R: Rules>(memo: &mut Memo<R>, state: &State<R>) -> Result<u32, Broken> {
+pub fn healed<R: Rules>(memo: &mut Memo<R>, state: &State<R>) -> Result<u32, Broken> {
     run_on(memo, state.clone())
 }
 

@@ -24,7 +24,7 @@ use crate::state::{Command, Member, Packet, Response};
 
 /// What happens to a member.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// A packet arrives.
     Packet(Interned<Packet>),
     /// Its disk completes the oldest writes.
@@ -37,7 +37,7 @@ pub(crate) enum Event {
 
 impl Event {
     /// Words that are different for different events.
-    pub(crate) fn key(&self) -> (u8, u64) {
+    pub fn key(&self) -> (u8, u64) {
         match self {
             Event::Packet(packet) => (0, packet.content_hash()),
             Event::Persisted(count) => (1, u64::from(*count)),
@@ -59,19 +59,19 @@ impl Event {
 }
 
 /// What became of a member, and what it said.
-pub(crate) struct Outcome<R: Rules> {
+pub struct Outcome<R: Rules> {
     /// The member afterwards.
-    pub(crate) member: Member<R>,
+    pub member: Member<R>,
     /// What it sent, in order.
-    pub(crate) sent: Vec<Packet>,
+    pub sent: Vec<Packet>,
     /// What it told clients.
-    pub(crate) answers: Vec<Answer<Response>>,
+    pub answers: Vec<Answer<Response>>,
     /// What it broke by itself.
-    pub(crate) verdict: Result<(), Broken>,
+    pub verdict: Result<(), Broken>,
 }
 
 /// Gives a member an event. A panic is a verdict, and the member is as it was.
-pub(crate) fn run<R: Rules>(sync: DiskSync, member: &Member<R>, event: &Event) -> Outcome<R> {
+pub fn run<R: Rules>(sync: DiskSync, member: &Member<R>, event: &Event) -> Outcome<R> {
     guarded(|| run_unguarded(sync, member, event)).unwrap_or_else(|detail| Outcome {
         member: member.clone(),
         sent: Vec::new(),

@@ -5,7 +5,7 @@
 //!
 //! | what | depends on | remembered under |
 //! |---|---|---|
-//! | a member's [step](local::run), what it sends and tells, the invariants over it alone | the member, the event, when its disk syncs | exactly these |
+//! | a member's [step](crate::local::run), what it sends and tells, the invariants over it alone | the member, the event, when its disk syncs | exactly these |
 //! | the verdict over the cluster, and what the ledger learns | the [standings](crate::state::Standing) of all, that of the one who moved before, the ledger, the answers | exactly these |
 //! | a queue with one more packet | the queue, the packet | exactly these |
 //!

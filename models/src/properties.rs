@@ -29,7 +29,7 @@ pub const NO_PANIC: &str = "no_panic";
 /// A client is told what is true: applied means committed with that response, refused and lost mean
 /// without effect.
 pub const ANSWERS_ARE_TRUE: &str = "answers_are_true";
-/// [`Invariant::HealedReplicasConverge`], which is judged by running on from a state.
+/// [`invariants::Invariant::HealedReplicasConverge`], which is judged by running on from a state.
 pub const CONVERGENCE: &str = "healed_replicas_converge";
 
 /// The properties that are judged at each step, by name.
