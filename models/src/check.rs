@@ -7,12 +7,12 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use dkv::replica::Rules;
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
+use crate::actions::Action;
 use crate::configurations::Configuration;
 use crate::converge;
-use crate::environment::Action;
+use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
 use crate::model::{HOLDS, Replication};
 use crate::properties::{Broken, CONVERGENCE};
@@ -28,6 +28,12 @@ pub enum Verdict {
     Holds,
     /// Every reachable state was visited and every property holds, but these situations never arose.
     Vacuous(Vec<&'static str>),
+    /// Every reachable state was visited and every property holds, but there are more states or fewer than
+    /// when the configuration was last reviewed.
+    Changed {
+        /// The distinct states and the transitions that there were.
+        pinned: (usize, usize),
+    },
     /// The run ended before it had seen every reachable state. It says nothing of the rest.
     Truncated,
     /// A property is broken.
@@ -71,7 +77,7 @@ impl Report {
     /// Whether every reachable state was visited.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        matches!(self.verdict, Verdict::Holds | Verdict::Vacuous(_))
+        matches!(self.verdict, Verdict::Holds | Verdict::Vacuous(_) | Verdict::Changed { .. })
     }
 
     /// The exit status that this report asks for: 0 if everything holds, 1 if something is violated or
@@ -80,7 +86,7 @@ impl Report {
     pub fn status(&self) -> u8 {
         match self.verdict {
             Verdict::Holds => 0,
-            Verdict::Vacuous(_) | Verdict::Violated { .. } => 1,
+            Verdict::Vacuous(_) | Verdict::Changed { .. } | Verdict::Violated { .. } => 1,
             Verdict::Truncated => 3,
         }
     }
@@ -97,6 +103,9 @@ impl Report {
         let verdict = match &self.verdict {
             Verdict::Holds => "exhausted, all hold".to_owned(),
             Verdict::Vacuous(unseen) => format!("exhausted, NEVER SEEN: {}", unseen.join(", ")),
+            Verdict::Changed { pinned: (states, transitions) } => {
+                format!("exhausted, COUNTS CHANGED from {states} states and {transitions} transitions")
+            }
             Verdict::Truncated => "TRUNCATED: nothing is known of the rest".to_owned(),
             Verdict::Violated { broken, path } => {
                 let mut text = format!("VIOLATED {broken}");
@@ -135,6 +144,7 @@ impl Report {
         let (verdict, more) = match &self.verdict {
             Verdict::Holds => ("holds", String::new()),
             Verdict::Vacuous(unseen) => ("vacuous", format!(",\"unseen\":{}", json_list(unseen))),
+            Verdict::Changed { .. } => ("changed", String::new()),
             Verdict::Truncated => ("truncated", String::new()),
             Verdict::Violated { broken, path } => (
                 "violated",
@@ -176,23 +186,20 @@ impl Report {
 /// Visits every reachable state of a configuration, depth first on one thread. `states_max` bounds the
 /// states that are generated; a run that meets the bound is truncated and never passes for exhausted.
 #[must_use]
-pub fn check<R: Rules + Send + Sync + 'static>(
-    configuration: &Configuration,
-    states_max: Option<NonZeroUsize>,
-) -> Report {
-    check_by::<R>(configuration, states_max, Stepping::Memoised)
+pub fn check<P: Subject>(configuration: &Configuration, states_max: Option<NonZeroUsize>) -> Report {
+    check_by::<P>(configuration, states_max, Stepping::Memoised)
 }
 
 /// [`check`], with every step remembered or none.
 #[must_use]
-pub fn check_by<R: Rules + Send + Sync + 'static>(
+pub fn check_by<P: Subject>(
     configuration: &Configuration,
     states_max: Option<NonZeroUsize>,
     stepping: Stepping,
 ) -> Report {
     let resident_before = resident_bytes();
     let (start, start_core) = (Instant::now(), core_seconds());
-    let mut builder = Replication::<R>::new(configuration.clone(), stepping)
+    let mut builder = Replication::<P>::new(configuration.clone(), stepping)
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures);
@@ -210,12 +217,13 @@ pub fn check_by<R: Rules + Send + Sync + 'static>(
     let convergence =
         (count(&model.counters().convergence_runs), count(&model.counters().convergence_rounds));
     let distinct_states = checker.unique_state_count();
+    let transitions = checker.state_count() - 1;
     let bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
     let unseen = model.unseen();
     let verdict = match checker.discovery(HOLDS) {
         Some(path) => {
             let (broken, lines) = explain(configuration, &path);
-            match shorten::<R>(configuration, broken.property) {
+            match shorten::<P>(configuration, broken.property) {
                 Some((short, path)) if short.property == broken.property && path.len() < lines.len() => {
                     Verdict::Violated { broken: short, path }
                 }
@@ -225,12 +233,15 @@ pub fn check_by<R: Rules + Send + Sync + 'static>(
         // Every distinct state had its successors computed, or the search was not complete.
         None if expanded != distinct_states as u64 => Verdict::Truncated,
         None if !unseen.is_empty() => Verdict::Vacuous(unseen),
-        None => Verdict::Holds,
+        None => match configuration.pinned {
+            Some(pinned) if pinned != (distinct_states, transitions) => Verdict::Changed { pinned },
+            _ => Verdict::Holds,
+        },
     };
     Report {
         name: configuration.name,
         distinct_states,
-        transitions: checker.state_count() - 1,
+        transitions,
         depth: checker.max_depth(),
         seconds,
         core_seconds,
@@ -260,11 +271,11 @@ fn core_seconds() -> Option<f64> {
     Some(ticks / TICKS_PER_SECOND)
 }
 
-type PathOf<R> = Path<State<R>, Action>;
+type PathOf<P> = Path<State<P>, Action>;
 
 /// Looks breadth first for the shortest way to break a property. One that a step breaks is looked for
 /// without runs to judge convergence, which would meet it ahead of the path.
-fn shorten<R: Rules + Send + Sync + 'static>(
+fn shorten<P: Subject>(
     configuration: &Configuration,
     property: &'static str,
 ) -> Option<(Broken, Vec<String>)> {
@@ -272,7 +283,7 @@ fn shorten<R: Rules + Send + Sync + 'static>(
     if property != CONVERGENCE {
         configuration.converge_every = 0;
     }
-    let checker = Replication::<R>::new(configuration.clone(), Stepping::Memoised)
+    let checker = Replication::<P>::new(configuration.clone(), Stepping::Memoised)
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures)
@@ -283,7 +294,7 @@ fn shorten<R: Rules + Send + Sync + 'static>(
 }
 
 /// The path as text, and what is broken at its end.
-fn explain<R: Rules>(configuration: &Configuration, path: &PathOf<R>) -> (Broken, Vec<String>) {
+fn explain<P: Subject>(configuration: &Configuration, path: &PathOf<P>) -> (Broken, Vec<String>) {
     let steps = path.clone().into_vec();
     let broken = steps.last().and_then(|(state, _)| match &state.violated {
         Some(broken) => Some(Broken::clone(broken)),

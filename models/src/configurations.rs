@@ -1,6 +1,13 @@
 //! The named configurations: what may happen how often, and why each exists.
 
-use dkv::raft::Limits;
+use dkv::raft::{Limits, MemberChange, NodeId, RequestId};
+use dkv::replica::SnapshotPolicy;
+
+use crate::actions::Action;
+use crate::budgets::{Budget, Counts};
+use crate::letters::{Command, OPEN_SESSION, tagged};
+use crate::requests;
+use crate::witnesses::Witness;
 
 /// When a write is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,18 +18,30 @@ pub enum DiskSync {
     Explicit,
 }
 
-/// How often something may happen in one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budgets {
-    /// Proposals by clients.
-    pub proposals: u8,
-    /// Partitions of one replica from all others.
-    pub partitions: u8,
-    /// Cuts of one direction.
-    pub cuts: u8,
-    /// Heartbeats started by a leader's timer.
-    pub heartbeats: u8,
+/// How links behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// In order; a cut loses what is on the link.
+    Fifo,
+    /// In any order.
+    Unordered,
 }
+
+/// Which runs a configuration is part of; a larger set holds the smaller ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Set {
+    /// Every test run: seconds.
+    Quick,
+    /// Every change that is merged: minutes.
+    Ci,
+    /// From time to time: much of an hour.
+    Deep,
+}
+
+/// The number of the proposal by which convergence is shown to go on.
+pub const LAST_PROPOSAL: u8 = 15;
+/// What it proposes.
+const LAST_COMMAND: Command = 26;
 
 /// A named, bounded world around the shipped code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +50,36 @@ pub struct Configuration {
     pub name: &'static str,
     /// Why it exists.
     pub reason: &'static str,
+    /// The smallest set that it is in.
+    pub set: Set,
     /// How many replicas.
     pub replicas: u8,
+    /// How many of them founded the cluster; the others wait with empty disks.
+    pub founders: u8,
     /// When writes are durable.
     pub sync: DiskSync,
-    /// Clients may ask any replica, which forwards to the leader; otherwise only the leader.
-    pub propose_anywhere: bool,
+    /// How links behave.
+    pub network: Network,
+    /// Clients may ask any replica, which forwards to the leader; otherwise only a leader.
+    pub ask_anybody: bool,
     /// What may happen how often.
-    pub budgets: Budgets,
+    pub budgets: Counts,
+    /// What the proposals ask for, in order; letters if there are none.
+    pub commands: &'static [Command],
+    /// What operators ask for, in order and from the start again.
+    pub changes: &'static [&'static [MemberChange]],
     /// The limits of the replicas.
     pub limits: Limits,
+    /// When replicas take snapshots by themselves.
+    pub snapshots: SnapshotPolicy,
+    /// What has happened when a run begins; after each of them everything has settled.
+    pub prelude: Vec<Action>,
+    /// What an exhausted run must have met.
+    pub shows: &'static [Witness],
     /// Convergence is judged from every healed and quiet state, and from one of this many others; 0 judges none.
     pub converge_every: u64,
+    /// The distinct states and the transitions of an exhausted run, as they were last reviewed.
+    pub pinned: Option<(usize, usize)>,
 }
 
 impl Configuration {
@@ -50,61 +87,416 @@ impl Configuration {
         Configuration {
             name,
             reason,
+            set: Set::Ci,
             replicas: 3,
+            founders: 3,
             sync: DiskSync::Instant,
-            propose_anywhere: false,
-            budgets: Budgets::default(),
+            network: Network::Fifo,
+            ask_anybody: false,
+            budgets: Counts::default(),
+            commands: &[],
+            changes: &[],
             limits: Limits::default(),
+            snapshots: SnapshotPolicy::default(),
+            prelude: Vec::new(),
+            shows: &[],
             converge_every: 256,
+            pinned: None,
         }
     }
+
+    /// What the `number`-th proposal asks for, from 1.
+    #[must_use]
+    pub fn command(&self, number: u8) -> Command {
+        if number == LAST_PROPOSAL {
+            return LAST_COMMAND;
+        }
+        self.commands.get(usize::from(number) - 1).copied().unwrap_or(number)
+    }
+
+    /// The command that a request asked for, if it was a proposal.
+    #[must_use]
+    pub fn asked(&self, request: RequestId) -> Option<Command> {
+        let number = requests::proposal_of(request)?;
+        Some(self.command(u8::try_from(number).expect("proposals are few")))
+    }
+}
+
+use Budget::*;
+use Witness::*;
+
+const AFTER_A_CUT_WITH_TWO: &[Witness] = &[
+    CommitsWhileOneIsCutOff,
+    CutOffLeaderHasUncommittedTail,
+    HealedWithEqualLogs,
+    ClientIsAnswered,
+    AppendRefused,
+];
+const AFTER_A_CUT_ON_DISKS: &[Witness] = &[
+    CommitsWhileOneIsCutOff,
+    CutOffLeaderHasUncommittedTail,
+    HealedWithEqualLogs,
+    ClientIsAnswered,
+    CommittedBeforeTheLeaderSynced,
+];
+const AFTER_A_CUT_WITH_TWO_ON_DISKS: &[Witness] = &[
+    CommitsWhileOneIsCutOff,
+    CutOffLeaderHasUncommittedTail,
+    HealedWithEqualLogs,
+    ClientIsAnswered,
+    AppendRefused,
+    CommittedBeforeTheLeaderSynced,
+];
+
+/// Every member was stopped and started: nobody leads, and no leader is fresh.
+fn all_restarted(replicas: usize) -> Vec<Action> {
+    let crashes = (0..replicas).map(|id| Action::Crash { id, keep: 0 });
+    crashes.chain((0..replicas).map(|id| Action::Restart { id })).collect()
 }
 
 /// Every configuration, smallest first.
 #[must_use]
 pub fn all() -> Vec<Configuration> {
+    let mut all = replication();
+    all.extend(elections());
+    all.extend(clients());
+    all.extend(snapshots());
+    all.extend(members());
+    all.extend(disorder());
+    all
+}
+
+/// In one term: what happens to entries.
+fn replication() -> Vec<Configuration> {
     let base = Configuration::base;
     vec![
         Configuration {
-            budgets: Budgets { proposals: 2, partitions: 1, cuts: 0, heartbeats: 1 },
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
+            shows: AFTER_A_CUT_WITH_TWO,
             converge_every: 1,
+            pinned: Some((27_405, 92_254)),
             ..base("quick", "propose, partition, heal in seconds; convergence from every state")
         },
         Configuration {
+            set: Set::Quick,
             sync: DiskSync::Explicit,
-            budgets: Budgets { proposals: 1, partitions: 1, cuts: 0, heartbeats: 1 },
+            budgets: Counts::of(&[(Proposals, 1), (Partitions, 1), (Heartbeats, 1)]),
+            shows: AFTER_A_CUT_ON_DISKS,
             converge_every: 1,
+            pinned: Some((5_554, 18_716)),
             ..base("quick-disk", "the same with disks that take their time")
         },
         Configuration {
-            budgets: Budgets { proposals: 2, partitions: 2, cuts: 0, heartbeats: 2 },
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
+            shows: AFTER_A_CUT_WITH_TWO,
+            pinned: Some((546_559, 2_423_916)),
             ..base("replication", "partitions that overlap, follow each other, and lose answers")
         },
         Configuration {
             sync: DiskSync::Explicit,
-            budgets: Budgets { proposals: 2, partitions: 1, cuts: 0, heartbeats: 1 },
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
+            shows: AFTER_A_CUT_WITH_TWO_ON_DISKS,
+            pinned: Some((211_733, 922_951)),
             ..base("disk", "acknowledgement and commit against every order of disk completions")
         },
         Configuration {
-            budgets: Budgets { proposals: 2, partitions: 0, cuts: 2, heartbeats: 2 },
+            budgets: Counts::of(&[(Proposals, 2), (Cuts, 2), (Heartbeats, 2)]),
+            shows: AFTER_A_CUT_WITH_TWO,
+            pinned: Some((2_910_932, 14_204_114)),
             ..base("one-way", "links that fail in one direction: heard and not hearing")
         },
         Configuration {
-            propose_anywhere: true,
-            budgets: Budgets { proposals: 2, partitions: 1, cuts: 0, heartbeats: 1 },
+            ask_anybody: true,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
+            shows: AFTER_A_CUT_WITH_TWO,
+            pinned: Some((561_279, 1_845_746)),
             ..base("forwarding", "clients at followers: forwarded requests and answers that get lost")
         },
         Configuration {
             replicas: 4,
+            founders: 4,
             sync: DiskSync::Explicit,
-            budgets: Budgets { proposals: 1, partitions: 1, cuts: 0, heartbeats: 1 },
+            budgets: Counts::of(&[(Proposals, 1), (Partitions, 1), (Heartbeats, 1)]),
+            shows: AFTER_A_CUT_ON_DISKS,
+            pinned: Some((102_253, 465_349)),
             ..base("four", "an even number of voters: half is not a majority")
         },
     ]
 }
 
+/// Over terms: who leads, and what a crash leaves.
+fn elections() -> Vec<Configuration> {
+    let base = Configuration::base;
+    vec![
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            converge_every: 16,
+            pinned: Some((107_566, 345_009)),
+            ..base("quick-election", "two campaigns after a cold start")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Partitions, 1), (Staleness, 1), (Elections, 1), (QuorumChecks, 1)]),
+            shows: &[PreVoteIgnored, DeposedByCheckQuorum, TwoLeadersOfDifferentTerms],
+            converge_every: 16,
+            pinned: Some((4_609, 11_097)),
+            ..base("quick-pre-vote", "a leader that is cut off, and its successor")
+        },
+        Configuration {
+            set: Set::Deep,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 3), (Proposals, 1)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms, ClientIsAnswered],
+            pinned: Some((48_014_257, 184_821_465)),
+            ..base("deep-election", "three campaigns and a proposal after a cold start")
+        },
+        Configuration {
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 3)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            pinned: Some((5_192_677, 18_310_797)),
+            ..base("election-3", "three campaigns after a cold start: split votes, a leader deposed")
+        },
+        Configuration {
+            replicas: 4,
+            founders: 4,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2)]),
+            prelude: all_restarted(4),
+            shows: &[LeaderElected, SplitVote],
+            pinned: Some((4_105_199, 18_456_800)),
+            ..base("election-4", "elections among an even number of voters")
+        },
+        Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+                (QuorumChecks, 1),
+                (Heartbeats, 1),
+            ]),
+            shows: &[PreVoteIgnored, DeposedByCheckQuorum, TwoLeadersOfDifferentTerms, SuffixOverwritten],
+            pinned: Some((2_789_231, 11_468_320)),
+            ..base(
+                "pre-vote",
+                "a leader that is cut off, its successor, and a follower that disturbs neither",
+            )
+        },
+        Configuration {
+            set: Set::Quick,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 1), (Proposals, 1)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, UnsyncedWritesLost, VoteKeptOverACrash],
+            pinned: Some((129_972, 476_430)),
+            ..base("crash", "a crash between any two writes of an election and a commit")
+        },
+    ]
+}
+
+/// What clients are promised beyond a proposal: reads, and retries that take effect once.
+fn clients() -> Vec<Configuration> {
+    let base = Configuration::base;
+    vec![
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 1), (Reads, 1), (Heartbeats, 1), (Partitions, 1)]),
+            shows: &[ReadServed],
+            pinned: Some((171_549, 634_708)),
+            ..base("quick-read", "a read at a founding leader that may be cut off")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[(Reads, 1), (Partitions, 1), (Staleness, 1), (Elections, 1)]),
+            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
+            pinned: Some((497_335, 1_886_265)),
+            ..base("reads", "reads at a deposed leader, at its successor and at followers of either")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 2),
+                (Retries, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            commands: SESSION,
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RetryAnswered, LeaderElected, ProposalLost],
+            pinned: Some((11_611_686, 43_500_787)),
+            ..base("sessions", "a request that is sent again, to another leader too, takes effect once")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 2), (Retries, 1), (Partitions, 1)]),
+            commands: SESSION,
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RetryAnswered],
+            converge_every: 1,
+            pinned: Some((2_336, 5_878)),
+            ..base("quick-session", "a request that is sent again takes effect once")
+        },
+    ]
+}
+
+/// A log that is compacted, and followers that need what is gone.
+fn snapshots() -> Vec<Configuration> {
+    let base = |name, reason| Configuration {
+        limits: Limits { chunk_bytes_max: CHUNK_BYTES, ..Limits::default() },
+        ..Configuration::base(name, reason)
+    };
+    vec![
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 1), (Partitions, 1), (Compactions, 1), (Heartbeats, 1)]),
+            shows: &[SnapshotInstalled, ChunkStaged],
+            pinned: Some((4_851, 18_722)),
+            ..base("quick-snapshot", "a follower that was cut off gets a snapshot in chunks")
+        },
+        Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+                (Compactions, 1),
+                (Heartbeats, 1),
+            ]),
+            shows: &[SnapshotInstalled, SnapshotOverConflict, ChunkStaged],
+            pinned: Some((2_045_450, 9_463_913)),
+            ..base("snapshot", "a snapshot for a deposed leader, whose log conflicts with it")
+        },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 2), (Compactions, 1), (Crashes, 1), (Heartbeats, 1)]),
+            shows: &[RestartedFromSnapshot, UnsyncedWritesLost],
+            pinned: Some((4_504_745, 21_078_794)),
+            ..base("snapshot-crash", "a crash between a snapshot, its mark, and the entries behind it")
+        },
+    ]
+}
+
+/// A snapshot of these models takes two chunks.
+const CHUNK_BYTES: u32 = 100;
+
+/// Who takes part, and who leads, as operators want it.
+fn members() -> Vec<Configuration> {
+    let base = Configuration::base;
+    vec![
+        Configuration {
+            set: Set::Quick,
+            replicas: 4,
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2)]),
+            changes: &[&[MemberChange::AddLearner(NodeId(3))], &[MemberChange::Promote(NodeId(3))]],
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[LearnerPromoted],
+            pinned: Some((25_379, 92_268)),
+            ..base("quick-learner", "a new member learns the log and becomes a voter")
+        },
+        Configuration {
+            replicas: 4,
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2), (Partitions, 1), (Heartbeats, 1)]),
+            changes: &[&[MemberChange::AddLearner(NodeId(3))], &[MemberChange::Promote(NodeId(3))]],
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[LearnerPromoted, AppendRefused],
+            pinned: Some((4_955_624, 23_964_014)),
+            ..base("learner", "a new member learns the log and becomes a voter, and links fail")
+        },
+        Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Changes, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            changes: &[&[MemberChange::Remove(NodeId(0))]],
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[JointLeaderOutside, LeaderRemoved, LeaderElected],
+            pinned: Some((284_027, 1_295_455)),
+            ..base("removal", "a leader that removes itself, and is followed in the middle of it")
+        },
+        Configuration {
+            replicas: 4,
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2), (Staleness, 1), (Elections, 1)]),
+            changes: &[
+                &[MemberChange::AddLearner(NodeId(3))],
+                &[MemberChange::Promote(NodeId(3)), MemberChange::Remove(NodeId(0))],
+            ],
+            prelude: vec![Action::Propose { at: 0 }, Action::Change { at: 0 }],
+            shows: &[JointLeaderOutside, LearnerPromoted, LeaderRemoved, LeaderElected],
+            ..base("joint", "one voter for another in one change, with an election in the middle")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Transfers, 1), (TransferTimers, 1)]),
+            shows: &[TransferCompleted],
+            pinned: Some((419, 868)),
+            ..base("quick-transfer", "leadership is handed over, or the leader gives that up")
+        },
+        Configuration {
+            budgets: Counts::of(&[(Proposals, 2), (Transfers, 1), (TransferTimers, 1), (Partitions, 1)]),
+            shows: &[TransferCompleted, TwoLeadersOfDifferentTerms, SuffixOverwritten],
+            pinned: Some((403_235, 1_338_595)),
+            ..base("transfer", "leadership is handed over while clients propose and links fail")
+        },
+    ]
+}
+
+/// Messages that are lost, doubled, and overtake each other.
+fn disorder() -> Vec<Configuration> {
+    let base =
+        |name, reason| Configuration { network: Network::Unordered, ..Configuration::base(name, reason) };
+    vec![
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 1), (Duplicates, 1), (Drops, 1), (Heartbeats, 1)]),
+            shows: &[ClientIsAnswered],
+            converge_every: 16,
+            pinned: Some((15_108, 72_108)),
+            ..base("quick-duplicates", "one message twice, one never")
+        },
+        Configuration {
+            budgets: Counts::of(&[(Proposals, 2), (Duplicates, 1), (Drops, 1), (Heartbeats, 1)]),
+            shows: &[ClientIsAnswered, AppendRefused],
+            pinned: Some((4_658_870, 32_341_853)),
+            ..base("duplicates", "appends and answers that are doubled, lost, and overtake each other")
+        },
+        Configuration {
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, StaleMessage],
+            ..base("late-votes", "votes that come in the wrong term")
+        },
+        Configuration {
+            set: Set::Deep,
+            replicas: 4,
+            founders: 4,
+            network: Network::Fifo,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2), (Duplicates, 1)]),
+            prelude: all_restarted(4),
+            shows: &[LeaderElected, SplitVote],
+            ..base("double-votes", "votes that come twice among an even number of voters")
+        },
+    ]
+}
+
+/// A session, and two requests of it.
+const SESSION: &[Command] = &[OPEN_SESSION, tagged(1), tagged(2)];
+
 /// The configuration of a name.
 #[must_use]
 pub fn named(name: &str) -> Option<Configuration> {
     all().into_iter().find(|configuration| configuration.name == name)
+}
+
+/// The configurations of a set.
+#[must_use]
+pub fn of_set(set: Set) -> Vec<Configuration> {
+    all().into_iter().filter(|configuration| configuration.set <= set).collect()
 }

@@ -1,167 +1,123 @@
-//! The world around the replicas: links, disks, clients and one timer. It is the only logic here; what
+//! The world around the replicas: links, clients, operators, timers, power. It is the only logic here; what
 //! a replica does is decided by the shipped code.
 //!
 //! Left out: how a member steps ([`local`](crate::local)), how that is remembered
-//! ([`memo`](crate::memo)), and every event that no configuration has yet.
+//! ([`memo`](crate::memo)), and time: a timer that is set may fire at any moment.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
-use dkv::raft::{Durable, MessageKind};
-use dkv::replica::{Forward, Replica, Rules, SnapshotPolicy};
+use dkv::cluster::disk::Disk;
+use dkv::raft::{Configuration as Members, Durable, Timer};
 
-use crate::configurations::{Configuration, DiskSync};
+use crate::actions::{Action, Way};
+use crate::budgets::Budget;
+use crate::configurations::{Configuration, DiskSync, Network};
+use crate::converge;
+use crate::letters::{Subject, sequence_of};
 use crate::local::Event;
 use crate::memo::Memo;
 use crate::properties::{self, Broken, NO_PANIC};
-use crate::state::{Disk, Member, Packet, Spent, State, id_of};
+use crate::requests;
+use crate::state::{Executor, Member, READS_MAX, State, id_of};
 
-/// Something the world may do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// The oldest packet of a link arrives.
-    Deliver {
-        /// Who sent it.
-        from: usize,
-        /// Who gets it.
-        to: usize,
-        /// What it is.
-        kind: Kind,
-    },
-    /// A member's disk completes its oldest writes.
-    Sync {
-        /// Whose disk.
-        id: usize,
-        /// How many writes.
-        count: u32,
-    },
-    /// A client asks a member to apply the next command.
-    Propose {
-        /// Which member.
-        at: usize,
-    },
-    /// A leader's heartbeat timer fires.
-    Heartbeat {
-        /// Which leader.
-        of: usize,
-    },
-    /// A member is cut off from all others, both ways.
-    Partition {
-        /// Which member.
-        id: usize,
-    },
-    /// One direction is cut.
-    Cut {
-        /// Who is not heard any more.
-        from: usize,
-        /// By whom.
-        to: usize,
-    },
-    /// All links are restored.
-    Heal,
-}
-
-impl Action {
-    /// The names of the kinds of actions, for reports.
-    pub const KINDS: [&str; 7] = ["deliver", "sync", "propose", "heartbeat", "partition", "cut", "heal"];
-
-    /// The position of this action's kind in [`Action::KINDS`].
-    #[must_use]
-    pub fn kind(self) -> usize {
-        match self {
-            Action::Deliver { .. } => 0,
-            Action::Sync { .. } => 1,
-            Action::Propose { .. } => 2,
-            Action::Heartbeat { .. } => 3,
-            Action::Partition { .. } => 4,
-            Action::Cut { .. } => 5,
-            Action::Heal => 6,
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Action::Deliver { from, to, kind: Kind::Raft(kind) } => {
-                write!(f, "deliver {kind:?} n{from}→n{to}")
-            }
-            Action::Deliver { from, to, kind } => write!(f, "deliver {kind:?} n{from}→n{to}"),
-            Action::Sync { id, count } => write!(f, "sync {count} of n{id}"),
-            Action::Propose { at } => write!(f, "propose at n{at}"),
-            Action::Heartbeat { of } => write!(f, "heartbeat of n{of}"),
-            Action::Partition { id } => write!(f, "partition n{id}"),
-            Action::Cut { from, to } => write!(f, "cut n{from}→n{to}"),
-            Action::Heal => write!(f, "heal"),
-        }
-    }
-}
-
-/// The kind of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A message of consensus.
-    Raft(MessageKind),
-    /// A client's request on its way to the leader.
-    Forward,
-    /// The answer to it.
-    Answer,
-}
-
-/// The kind of a packet.
-#[must_use]
-pub fn kind_of(packet: &Packet) -> Kind {
-    match packet {
-        Packet::Raft { envelope, .. } => Kind::Raft(envelope.message.kind()),
-        Packet::Forward { forward: Forward::Propose { .. }, .. } => Kind::Forward,
-        Packet::Forward { forward: Forward::Answer { .. }, .. } => Kind::Answer,
-    }
-}
-
-/// The cluster as it was founded: genesis disks, and member 0 leads term 1.
-pub(crate) fn found<R: Rules>(memo: &mut Memo<R>, configuration: &Configuration) -> State<R> {
-    let count = usize::from(configuration.replicas);
-    let founding = properties::founding(count);
+/// The cluster as a run begins: as it was founded, with genesis disks and member 0 leading term 1, and after
+/// the configuration's prelude.
+pub(crate) fn found<P: Subject>(memo: &mut Memo<P>, configuration: &'static Configuration) -> State<P> {
+    let Configuration { limits, snapshots, .. } = *configuration;
+    let founders = usize::from(configuration.founders);
+    let founding = Members::of_voters((0..founders).map(id_of));
     let genesis = Durable::genesis(id_of(0), founding.clone());
-    let founders = (0..count).map(|id| {
-        let policy = SnapshotPolicy::default();
-        let (replica, effects) = Replica::bootstrap(id_of(id), configuration.limits, policy, &genesis);
-        assert!(effects.write.is_none() && effects.messages.is_empty(), "a founding member only waits");
-        let disk = Disk { synced: genesis.clone(), pending: VecDeque::new() };
-        memo.member(Member::new(replica, disk))
+    let members = (0..usize::from(configuration.replicas)).map(|id| {
+        let is_founder = id < founders;
+        let disk = if is_founder { genesis.clone() } else { Durable::empty() };
+        let mut executor = Executor::<P>::new(Disk::new(disk));
+        let effects = if is_founder {
+            executor.found(id_of(id), limits, snapshots)
+        } else {
+            executor.restart(id_of(id), limits, snapshots).expect("an empty disk has no snapshot to load")
+        };
+        assert!(effects.write.is_none() && effects.messages.is_empty(), "a new member only waits");
+        memo.member(Member::new(executor))
     });
-    let founders: Vec<_> = founders.collect();
-    let ledger = memo.ledger(properties::founding_ledger(&founding, &founders));
-    State::founded(founders, ledger)
+    let members: Vec<_> = members.collect();
+    let ledger = memo.ledger(properties::founding_ledger(&founding, &members));
+    let mut state = State::founded(configuration, members, ledger);
+    for action in &configuration.prelude {
+        let verdict = act(memo, DiskSync::Instant, &mut state, *action)
+            .and_then(|_| converge::settle(memo, &mut state));
+        if let Err(broken) = verdict {
+            state.violated = Some(Arc::new(broken));
+            break;
+        }
+    }
+    state
 }
 
 /// Everything that may happen next, in a fixed order.
-pub(crate) fn enabled<R: Rules>(configuration: &Configuration, state: &State<R>, actions: &mut Vec<Action>) {
+pub(crate) fn enabled<P: Subject>(state: &State<P>, actions: &mut Vec<Action>) {
     if state.violated.is_some() {
         return;
     }
-    let (budgets, spent): (&_, &Spent) = (&configuration.budgets, &state.spent);
+    let configuration = state.configuration;
+    let (budgets, spent) = (&configuration.budgets, &state.spent);
+    let may = |budget: Budget| spent.get(budget) < budgets.get(budget);
     for (from, to) in state.directions() {
-        if let Some(queue) = state.queue(from, to) {
-            actions.push(Action::Deliver { from, to, kind: queue.kind });
+        let Some(queue) = state.queue(from, to) else { continue };
+        let mut push = |kind, position| {
+            let way = Way { from, to, kind, position };
+            actions.push(Action::Deliver(way));
+            if may(Budget::Duplicates) {
+                actions.push(Action::Duplicate(way));
+            }
+            if may(Budget::Drops) {
+                actions.push(Action::Drop(way));
+            }
+        };
+        match configuration.network {
+            Network::Fifo => push(queue.kind, 0),
+            Network::Unordered => queue.positions().for_each(|(position, kind)| push(kind, position)),
         }
     }
     for (id, member) in state.members().enumerate() {
-        let pending = u32::try_from(member.disk.pending.len()).expect("few writes are pending");
-        actions.extend((1..=pending).map(|count| Action::Sync { id, count }));
-        let is_leader = member.node().is_leader();
-        if spent.proposals < budgets.proposals && (is_leader || configuration.propose_anywhere) {
+        let pending = member.pending();
+        let Some(node) = member.node() else {
+            actions.push(Action::Restart { id });
+            continue;
+        };
+        actions.extend((1..=pending).map(|count| Action::Sync { id, count: counted(count) }));
+        let is_asked = node.is_leader() || configuration.ask_anybody;
+        if may(Budget::Proposals) && is_asked {
             actions.push(Action::Propose { at: id });
         }
-        if spent.heartbeats < budgets.heartbeats && is_leader {
-            actions.push(Action::Heartbeat { of: id });
+        if may(Budget::Retries) && is_asked {
+            let made = 1..=spent.get(Budget::Proposals);
+            let is_tagged = |of: &u8| sequence_of(configuration.command(*of)).is_some();
+            actions.extend(made.filter(is_tagged).map(|of| Action::Retry { at: id, of }));
         }
-        if spent.partitions < budgets.partitions && !state.is_isolated(id) {
+        if may(Budget::Reads) && is_asked {
+            actions.push(Action::Read { at: id });
+        }
+        for timer in node.timers().iter().filter(|timer| may(Budget::of_timer(*timer))) {
+            actions.push(Action::Fire { id, timer });
+        }
+        if may(Budget::Compactions) {
+            actions.push(Action::Compact { id });
+        }
+        if may(Budget::Changes) && node.is_leader() {
+            actions.push(Action::Change { at: id });
+        }
+        if may(Budget::Transfers) && node.is_leader() {
+            let voters = (0..state.count()).filter(|to| node.configuration().is_voter(id_of(*to)));
+            actions.extend(voters.filter(|to| *to != id).map(|to| Action::Transfer { from: id, to }));
+        }
+        if may(Budget::Crashes) {
+            actions.extend((0..=pending).map(|keep| Action::Crash { id, keep }));
+        }
+        if may(Budget::Partitions) && !state.is_isolated(id) {
             actions.push(Action::Partition { id });
         }
     }
-    if spent.cuts < budgets.cuts {
+    if may(Budget::Cuts) {
         let connected = state.directions().filter(|(from, to)| !state.is_cut(*from, *to));
         actions.extend(connected.map(|(from, to)| Action::Cut { from, to }));
     }
@@ -170,15 +126,14 @@ pub(crate) fn enabled<R: Rules>(configuration: &Configuration, state: &State<R>,
     }
 }
 
+fn counted(writes: usize) -> u32 {
+    u32::try_from(writes).expect("few writes are pending")
+}
+
 /// Carries out one action. What it breaks, a panic too, is in the state it leads to.
-pub(crate) fn step<R: Rules>(
-    memo: &mut Memo<R>,
-    configuration: &Configuration,
-    state: &State<R>,
-    action: Action,
-) -> State<R> {
+pub(crate) fn step<P: Subject>(memo: &mut Memo<P>, state: &State<P>, action: Action) -> State<P> {
     let mut next = state.clone();
-    if let Err(broken) = act(memo, configuration.sync, &mut next, action) {
+    if let Err(broken) = act(memo, state.configuration.sync, &mut next, action) {
         if broken.property == NO_PANIC {
             // What a panic leaves behind is no state of anything.
             next = state.clone();
@@ -189,42 +144,95 @@ pub(crate) fn step<R: Rules>(
 }
 
 /// Carries out one action on a state.
-pub(crate) fn act<R: Rules>(
-    memo: &mut Memo<R>,
+pub(crate) fn act<P: Subject>(
+    memo: &mut Memo<P>,
     sync: DiskSync,
-    state: &mut State<R>,
+    state: &mut State<P>,
     action: Action,
 ) -> Result<(), Broken> {
+    let configuration = state.configuration;
+    let mut give = |state: &mut State<P>, id, event| memo.step(sync, state, id, &event);
     match action {
-        Action::Deliver { from, to, .. } => {
-            let packet = state.take(from, to).expect("only what is on a link is delivered");
-            memo.step(sync, state, to, &Event::Packet(packet))
+        Action::Deliver(Way { from, to, position, .. }) => {
+            let packet = memo.take(state, from, to, position);
+            memo.step(sync, state, to, &Event::Packet(packet))?;
         }
-        Action::Sync { id, count } => memo.step(sync, state, id, &Event::Persisted(count)),
+        Action::Duplicate(Way { from, to, position, .. }) => {
+            state.spent.spend(Budget::Duplicates);
+            let queue = state.queue(from, to).expect("only what is on a link arrives");
+            let packet = queue.packets[usize::from(position)].clone();
+            give(state, to, Event::Packet(packet))?;
+        }
+        Action::Drop(Way { from, to, position, .. }) => {
+            state.spent.spend(Budget::Drops);
+            memo.take(state, from, to, position);
+        }
+        Action::Sync { id, count } => {
+            give(state, id, Event::Persisted(count))?;
+        }
         Action::Propose { at } => {
-            state.spent.proposals += 1;
-            let command = state.spent.proposals;
-            memo.step(sync, state, at, &Event::Propose(command))
+            let number = state.spent.spend(Budget::Proposals);
+            give(state, at, Event::Propose(requests::proposal(number, 0), configuration.command(number)))?;
         }
-        Action::Heartbeat { of } => {
-            state.spent.heartbeats += 1;
-            memo.step(sync, state, of, &Event::Heartbeat)
+        Action::Retry { at, of } => {
+            let attempt = state.spent.spend(Budget::Retries);
+            give(state, at, Event::Propose(requests::proposal(of, attempt), configuration.command(of)))?;
+        }
+        Action::Read { at } => {
+            let number = state.spent.spend(Budget::Reads) - 1;
+            assert!(usize::from(number) < READS_MAX, "a state has room for {READS_MAX} reads");
+            let committed = u8::try_from(state.ledger.last().index.0).expect("logs are short");
+            state.floors[usize::from(number)] = committed + 1;
+            give(state, at, Event::Read(requests::read(number)))?;
+        }
+        Action::Fire { id, timer } => {
+            if give(state, id, Event::Timeout(timer))? {
+                state.spent.spend(Budget::of_timer(timer));
+            }
+        }
+        Action::Crash { id, keep } => {
+            state.spent.spend(Budget::Crashes);
+            give(state, id, Event::Crash(keep))?;
+        }
+        Action::Restart { id } => {
+            give(state, id, Event::Restart(id_of(id)))?;
+        }
+        Action::Compact { id } => {
+            if give(state, id, Event::Compact)? {
+                state.spent.spend(Budget::Compactions);
+            }
+        }
+        Action::Change { at } => {
+            let number = state.spent.spend(Budget::Changes) - 1;
+            let list = usize::from(number) % configuration.changes.len();
+            give(state, at, Event::Change(requests::change(number), list))?;
+        }
+        Action::Transfer { from, to } => {
+            let number = state.spent.spend(Budget::Transfers) - 1;
+            give(state, from, Event::Transfer(requests::transfer(number), id_of(to)))?;
         }
         Action::Partition { id } => {
-            state.spent.partitions += 1;
+            state.spent.spend(Budget::Partitions);
             for (from, to) in state.directions().filter(|(from, to)| *from == id || *to == id) {
                 state.cut(from, to);
             }
-            Ok(())
         }
         Action::Cut { from, to } => {
-            state.spent.cuts += 1;
+            state.spent.spend(Budget::Cuts);
             state.cut(from, to);
-            Ok(())
         }
-        Action::Heal => {
-            state.cut = 0;
-            Ok(())
-        }
+        Action::Heal => state.cut = 0,
     }
+    Ok(())
+}
+
+/// Fires a timer, if a member is up and has set it.
+pub(crate) fn fire_if_set<P: Subject>(
+    memo: &mut Memo<P>,
+    state: &mut State<P>,
+    id: usize,
+    timer: Timer,
+) -> Result<(), Broken> {
+    let is_set = state.member(id).node().is_some_and(|node| node.timers().contains(timer));
+    if is_set { act(memo, DiskSync::Instant, state, Action::Fire { id, timer }) } else { Ok(()) }
 }

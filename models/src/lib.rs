@@ -52,6 +52,8 @@
 //! `election_safety`, `leader_completeness`, `term_monotonic` and `vote_stability` are judged and cannot
 //! fail; they are here so that the worlds that can break them need no new definitions.
 
+pub mod actions;
+pub mod budgets;
 pub mod bugs;
 pub mod ceiling;
 pub mod check;
@@ -60,9 +62,13 @@ pub mod converge;
 pub mod environment;
 mod guard;
 pub mod interned;
+pub mod letters;
 pub mod local;
 pub mod memo;
 pub mod model;
+mod oracle;
 pub mod properties;
+pub mod requests;
 pub mod state;
 mod text;
+pub mod witnesses;

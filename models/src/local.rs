@@ -1,9 +1,8 @@
-//! One member, one event: the shipped code runs here and nowhere else.
+//! One member takes one event: the shipped code, the shipped executor around it, and nothing else.
 //!
-//! What a member does depends on itself and on the event alone, so this is a pure function, and the
-//! [`memo`](crate::memo) may remember what it returned. An event is one step of the cluster: receipts of an
-//! instant disk and reports of the state machine, which is applied in line as in the executor of the
-//! simulated cluster, belong to it.
+//! [`run`] is a pure function, and the [`memo`](crate::memo) may remember what it returned. An event is one
+//! step of the cluster: receipts of an instant disk and what the executor reports at once belong to it. The
+//! executor is that of the simulated cluster, [`dkv::cluster::Member`].
 //!
 //! What one member can be judged by is judged here: the step invariants, between any two inputs, and
 //! that nothing leaves or is applied before it is durable. Left out: whatever needs the other members or
@@ -12,113 +11,210 @@
 use std::collections::VecDeque;
 
 use dkv::cluster::invariants::{applies_only_durable, leaves_only_durable};
+use dkv::kv::Response;
 use dkv::raft::invariants::{Verdict, check_step};
-use dkv::raft::{Payload, RequestId, Timer, Vitals};
-use dkv::replica::{Answer, Effects, Input, Request, Rules};
+use dkv::raft::{EntryId, NodeId, RequestId, Timer, Vitals};
+use dkv::replica::{self, Answer, Replica, Reply, Request, StateMachine};
 
-use crate::configurations::DiskSync;
+use crate::configurations::{Configuration, DiskSync};
 use crate::guard::guarded;
 use crate::interned::Interned;
+use crate::letters::{Command, Subject, View};
 use crate::properties::{Broken, NO_PANIC};
-use crate::state::{Command, Member, Packet, Response};
+use crate::state::{Executor, Member, Packet};
+use crate::witnesses::{self, Noted};
+
+type Input = replica::Input<Command, Response>;
+type Effects = replica::Effects<Command, Response>;
 
 /// What happens to a member.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A packet arrives.
+    /// A packet arrives. At a member that is down it is lost.
     Packet(Interned<Packet>),
     /// Its disk completes the oldest writes.
     Persisted(u32),
-    /// A client asks for this command. The request has the command's number.
-    Propose(Command),
-    /// The heartbeat timer fires.
-    Heartbeat,
+    /// A client asks for this command.
+    Propose(RequestId, Command),
+    /// A client reads.
+    Read(RequestId),
+    /// A timer fires.
+    Timeout(Timer),
+    /// An operator asks for this change of the configuration's list.
+    Change(RequestId, usize),
+    /// An operator asks for a transfer.
+    Transfer(RequestId, NodeId),
+    /// An operator asks for a snapshot.
+    Compact,
+    /// It stops, and so many of its unsynced writes survive.
+    Crash(usize),
+    /// It starts from its disk, under its id.
+    Restart(NodeId),
 }
 
 impl Event {
     /// Words that are different for different events.
-    pub fn key(&self) -> (u8, u64) {
+    pub fn key(&self) -> (u8, u64, u64) {
         match self {
-            Event::Packet(packet) => (0, packet.content_hash()),
-            Event::Persisted(count) => (1, u64::from(*count)),
-            Event::Propose(command) => (2, u64::from(*command)),
-            Event::Heartbeat => (3, 0),
-        }
-    }
-
-    fn input(&self) -> Input<Command, Response> {
-        match self {
-            Event::Packet(packet) => Input::Packet(Packet::clone(packet)),
-            Event::Persisted(count) => Input::Persisted(*count),
-            Event::Propose(command) => {
-                Input::Request(Request::Propose(vec![(RequestId(u64::from(*command)), *command)]))
-            }
-            Event::Heartbeat => Input::Timeout(Timer::Heartbeat),
+            Event::Packet(packet) => (0, packet.content_hash(), 0),
+            Event::Persisted(count) => (1, u64::from(*count), 0),
+            Event::Propose(request, command) => (2, request.0, u64::from(*command)),
+            Event::Read(request) => (3, request.0, 0),
+            Event::Timeout(timer) => (4, *timer as u64, 0),
+            Event::Change(request, number) => (5, request.0, *number as u64),
+            Event::Transfer(request, to) => (6, request.0, to.0),
+            Event::Compact => (7, 0, 0),
+            Event::Crash(keep) => (8, *keep as u64, 0),
+            Event::Restart(id) => (9, id.0, 0),
         }
     }
 }
 
+/// What a client is told, and what its read saw.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// The answer.
+    pub answer: Answer<Response>,
+    /// For a read that is served: what was applied, and what it saw of it.
+    pub view: Option<(EntryId, View)>,
+}
+
 /// What became of a member, and what it said.
-pub struct Outcome<R: Rules> {
+pub struct Outcome<P: Subject> {
     /// The member afterwards.
-    pub member: Member<R>,
+    pub member: Member<P>,
     /// What it sent, in order.
     pub sent: Vec<Packet>,
     /// What it told clients.
-    pub answers: Vec<Answer<Response>>,
+    pub told: Vec<Told>,
+    /// What this step shows.
+    pub noted: Noted,
     /// What it broke by itself.
     pub verdict: Result<(), Broken>,
 }
 
 /// Gives a member an event. A panic is a verdict, and the member is as it was.
-pub fn run<R: Rules>(sync: DiskSync, member: &Member<R>, event: &Event) -> Outcome<R> {
-    guarded(|| run_unguarded(sync, member, event)).unwrap_or_else(|detail| Outcome {
+pub fn run<P: Subject>(
+    configuration: &Configuration,
+    sync: DiskSync,
+    member: &Member<P>,
+    event: &Event,
+) -> Outcome<P> {
+    let run = || {
+        let mut run = Running {
+            sync,
+            executor: member.executor.clone(),
+            sent: Vec::new(),
+            told: Vec::new(),
+            inputs: VecDeque::new(),
+            verdict: Ok(()),
+        };
+        run.take(configuration, event);
+        let Running { executor, sent, told, verdict, .. } = run;
+        let after = Member::new(executor);
+        let noted = witnesses::noted(member, &after, event, &sent, &told);
+        Outcome { member: after, sent, told, noted, verdict }
+    };
+    guarded(run).unwrap_or_else(|detail| Outcome {
         member: member.clone(),
         sent: Vec::new(),
-        answers: Vec::new(),
+        told: Vec::new(),
+        noted: Noted::default(),
         verdict: Err(Broken { property: NO_PANIC, detail }),
     })
 }
 
-fn run_unguarded<R: Rules>(sync: DiskSync, member: &Member<R>, event: &Event) -> Outcome<R> {
-    let (mut replica, mut disk) = (member.replica.clone(), member.disk.clone());
-    if let Event::Persisted(count) = event {
-        disk.sync(*count as usize);
-    }
-    let (mut sent, mut answers, mut verdict) = (Vec::new(), Vec::new(), Ok(()));
-    let mut inputs = VecDeque::from([event.input()]);
-    while let Some(input) = inputs.pop_front() {
-        let before = Vitals::of(replica.node());
-        let effects = replica.step(input);
-        if let Some(write) = &effects.write {
-            disk.pending.push_back(write.clone());
-            if sync == DiskSync::Instant {
-                disk.sync(1);
-                inputs.push_back(Input::Persisted(1));
+struct Running<P: Subject> {
+    sync: DiskSync,
+    executor: Executor<P>,
+    sent: Vec<Packet>,
+    told: Vec<Told>,
+    inputs: VecDeque<Input>,
+    verdict: Result<(), Broken>,
+}
+
+impl<P: Subject> Running<P> {
+    fn take(&mut self, configuration: &Configuration, event: &Event) {
+        let Configuration { limits, snapshots, .. } = configuration;
+        let input = match event {
+            Event::Crash(keep) => return self.executor.crash(*keep),
+            Event::Restart(id) => {
+                match self.executor.restart(*id, *limits, *snapshots) {
+                    Ok(effects) => {
+                        let vitals = self.vitals().expect("it has just started");
+                        self.carry_out(&Vitals { leads: None, ..vitals }, effects);
+                    }
+                    Err(fault) => self.stopped(&fault),
+                }
+                return self.drain();
             }
-        }
-        let judge = || -> Verdict {
-            check_step(&before, replica.node())?;
-            effects.messages.iter().try_for_each(|left| leaves_only_durable(left, &disk.synced))?;
-            applies_only_durable(before.id, effects.apply, &disk.synced)
+            Event::Persisted(count) => {
+                self.executor.sync(*count as usize);
+                Input::Persisted(*count)
+            }
+            Event::Packet(packet) => Input::Packet(Packet::clone(packet)),
+            Event::Propose(request, command) => Input::Request(Request::Propose(vec![(*request, *command)])),
+            Event::Read(request) => Input::Request(Request::Read(*request)),
+            Event::Timeout(timer) => Input::Timeout(*timer),
+            Event::Change(request, number) => {
+                let changes = configuration.changes[*number].to_vec();
+                Input::Request(Request::ChangeMembers(*request, changes))
+            }
+            Event::Transfer(request, to) => Input::Request(Request::TransferLeadership(*request, *to)),
+            Event::Compact => Input::Compact,
         };
-        verdict = verdict.and_then(|()| judge());
-        let Effects { messages, forwards, apply, wants_responses, answers: told, .. } = effects;
-        let snapshots = effects.stage.is_some() || effects.install.is_some() || effects.load.is_some();
-        assert!(!snapshots && !effects.take_snapshot, "nothing is compacted in these configurations");
-        sent.extend(messages.into_iter().map(|envelope| Packet::Raft { envelope, chunk: None }));
-        let forward = |(to, forward)| Packet::Forward { from: before.id, to, forward };
-        sent.extend(forwards.into_iter().map(forward));
-        if !apply.is_empty() {
-            let commands =
-                replica.node().log().range(apply.after, apply.to).filter_map(|entry| match entry.payload {
-                    Payload::Command(command) => Some((entry.id, command)),
-                    Payload::Noop | Payload::Configuration(_) => None,
-                });
-            let responses = if wants_responses { commands.collect() } else { Vec::new() };
-            inputs.push_back(Input::Applied { last: apply.to, responses });
-        }
-        answers.extend(told);
+        self.inputs.push_back(input);
+        self.drain();
     }
-    Outcome { member: Member::new(replica, disk), sent, answers, verdict: verdict.map_err(Broken::from) }
+
+    fn vitals(&self) -> Option<Vitals> {
+        self.executor.replica().map(Replica::node).map(Vitals::of)
+    }
+
+    /// What is done at once is reported at once.
+    fn drain(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            let Some(before) = self.vitals() else { return };
+            let Some(effects) = self.executor.step(input) else { return };
+            self.carry_out(&before, effects);
+        }
+    }
+
+    fn carry_out(&mut self, before: &Vitals, mut effects: Effects) {
+        let judge = || -> Verdict {
+            let (replica, disk) = (self.executor.replica(), self.executor.disk().synced());
+            check_step(before, replica.expect("it has just stepped").node())?;
+            effects.messages.iter().try_for_each(|left| leaves_only_durable(left, disk))?;
+            applies_only_durable(before.id, effects.apply, disk)
+        };
+        if let Err(violation) = judge()
+            && self.verdict.is_ok()
+        {
+            self.verdict = Err(Broken::from(violation));
+        }
+        let writes = effects.write.is_some();
+        let mut reports = VecDeque::new();
+        self.executor.execute(before.id, &mut effects, &mut reports, |packet| self.sent.push(packet));
+        if writes && self.sync == DiskSync::Instant {
+            self.executor.sync(1);
+            self.inputs.push_back(Input::Persisted(1));
+        }
+        self.inputs.extend(reports);
+        let machine = self.executor.machine();
+        for answer in effects.answers {
+            let is_read = matches!(answer.outcome, Ok(Reply::Read { .. }));
+            let view = is_read.then(|| (machine.applied(), machine.query(&())));
+            self.told.push(Told { answer, view });
+        }
+        if let Some(fault) = self.executor.fault().map(str::to_owned) {
+            self.stopped(&fault);
+        }
+    }
+
+    /// A replica that stops by itself is as bad as one that panics.
+    fn stopped(&mut self, fault: &str) {
+        if self.verdict.is_ok() {
+            self.verdict = Err(Broken { property: NO_PANIC, detail: format!("it stopped: {fault}") });
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dkv::raft::Raft;
+use dkv::cluster::Shipped;
 use dkv_models::ceiling;
 use dkv_models::check::{Report, check};
 use dkv_models::configurations::{self, Configuration};
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
             println!("{} at http://{address}", configuration.name);
-            let _ = Replication::<Raft>::new(configuration, Stepping::Memoised)
+            let _ = Replication::<Shipped>::new(configuration, Stepping::Memoised)
                 .itemised()
                 .checker()
                 .serve(address);
@@ -95,7 +95,7 @@ fn check_all(mut wanted: Vec<Configuration>, json: bool, states_max: Option<NonZ
     }
     let mut reports = Vec::new();
     for configuration in &wanted {
-        let report = check::<Raft>(configuration, states_max);
+        let report = check::<Shipped>(configuration, states_max);
         if !json {
             println!("{}", report.line());
         }

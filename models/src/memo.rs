@@ -26,15 +26,17 @@
 use std::hash::Hash;
 
 use dkv::cluster::invariants::Ledger;
-use dkv::replica::{Answer, Rules};
+use dkv::cluster::links::LinkRules;
 
 use crate::bugs::{self, Bug, with_bug};
-use crate::configurations::DiskSync;
+use crate::configurations::{Configuration, DiskSync, Network};
 use crate::guard::guarded;
 use crate::interned::{Interned, Map, Table};
-use crate::local::{self, Event};
+use crate::letters::{Command, Subject};
+use crate::local::{self, Event, Told};
 use crate::properties::{Broken, NO_PANIC, judge_step};
-use crate::state::{Command, Link, MEMBERS_MAX, Member, Packet, Queue, Response, Standing, State, index_of};
+use crate::state::{Link, MEMBERS_MAX, Member, Packet, Queue, READS_MAX, Standing, State, index_of};
+use crate::witnesses::Noted;
 
 /// Whether steps are remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,23 +49,28 @@ pub enum Stepping {
 }
 
 /// What a model has computed so far.
-pub struct Memo<R: Rules> {
+pub struct Memo<P: Subject> {
     bug: Option<Bug>,
-    tables: Tables<R>,
-    steps: Map<StepKey, Known<R>>,
+    /// Whether a cut link carries what is sent over it, as only a bug lets it.
+    cut_links_carry: bool,
+    /// What the steps so far have shown.
+    pub(crate) noted: Noted,
+    tables: Tables<P>,
+    steps: Map<StepKey, Known<P>>,
     verdicts: Map<VerdictKey, Result<Interned<Ledger<Command>>, Broken>>,
 }
 
 /// The parts of states, each content once.
-struct Tables<R: Rules> {
+struct Tables<P: Subject> {
     stepping: Stepping,
-    members: Table<Member<R>>,
-    standings: Table<Standing>,
+    members: Table<Member<P>>,
+    standings: Table<Standing<P>>,
     packets: Table<Packet>,
     queues: Table<Queue>,
     ledgers: Table<Ledger<Command>>,
-    answers: Table<Vec<Answer<Response>>>,
+    told: Table<Vec<Told>>,
     pushes: Map<(u64, u64), Interned<Queue>>,
+    takes: Map<(u64, u8), Link>,
 }
 
 /// How much a memo holds.
@@ -84,7 +91,7 @@ pub struct Sizes {
 #[derive(PartialEq, Eq, Hash)]
 struct StepKey {
     member: u64,
-    event: (u8, u64),
+    event: (u8, u64, u64),
     sync: DiskSync,
 }
 
@@ -94,21 +101,24 @@ struct VerdictKey {
     before: u64,
     standings: [u64; MEMBERS_MAX],
     ledger: u64,
-    answers: u64,
+    told: u64,
+    /// Of no account unless somebody is told something.
+    floors: [u8; READS_MAX],
 }
 
 /// What is known of one member's step.
-struct Known<R: Rules> {
-    member: Interned<Member<R>>,
+struct Known<P: Subject> {
+    member: Interned<Member<P>>,
     /// To whom, and what.
     sent: Box<[(usize, Interned<Packet>)]>,
-    answers: Option<Interned<Vec<Answer<Response>>>>,
+    told: Option<Interned<Vec<Told>>>,
     broken: Option<Box<Broken>>,
+    noted: Noted,
     /// Others see a difference.
     moved: bool,
 }
 
-impl<R: Rules> Tables<R> {
+impl<P: Subject> Tables<P> {
     fn intern<T: Hash + Eq>(
         stepping: Stepping,
         table: &mut Table<T>,
@@ -120,58 +130,85 @@ impl<R: Rules> Tables<R> {
         }
     }
 
-    fn member(&mut self, mut member: Member<R>) -> Interned<Member<R>> {
+    fn member(&mut self, mut member: Member<P>) -> Interned<Member<P>> {
         member.standing = Self::intern(self.stepping, &mut self.standings, member.standing);
         Self::intern(self.stepping, &mut self.members, member)
     }
 
     /// Runs the shipped code.
-    fn run(&mut self, sync: DiskSync, before: &Member<R>, event: &Event) -> Known<R> {
-        let outcome = local::run(sync, before, event);
+    fn run(
+        &mut self,
+        configuration: &Configuration,
+        sync: DiskSync,
+        before: &Member<P>,
+        event: &Event,
+    ) -> Known<P> {
+        let outcome = local::run(configuration, sync, before, event);
         let member = self.member(outcome.member);
         let moved = member.standing != before.standing;
         let sent = outcome
             .sent
             .into_iter()
             .map(|packet| (index_of(packet.to()), Self::intern(self.stepping, &mut self.packets, packet)));
-        let answers = (!outcome.answers.is_empty())
-            .then(|| Self::intern(self.stepping, &mut self.answers, outcome.answers));
+        let told =
+            (!outcome.told.is_empty()).then(|| Self::intern(self.stepping, &mut self.told, outcome.told));
         let broken = outcome.verdict.err().map(Box::new);
-        Known { member, sent: sent.collect(), answers, broken, moved }
+        Known { member, sent: sent.collect(), told, broken, noted: outcome.noted, moved }
     }
 
     /// A link with one more packet.
-    fn push(&mut self, link: &Link, packet: &Interned<Packet>) -> Link {
+    fn push(&mut self, network: Network, link: &Link, packet: &Interned<Packet>) -> Link {
         let key = (link.content_hash(), packet.content_hash());
         if let Some(known) = self.pushes.get(&key) {
             return Link(Some(known.clone()));
         }
-        let rest = link.queue().map_or_else(Link::default, |queue| self.push(&queue.rest, packet));
-        let queue = Self::intern(self.stepping, &mut self.queues, Queue::pushed(link, packet, rest));
+        let rest = match (network, link.queue()) {
+            (Network::Fifo, Some(queue)) => self.push(network, &queue.rest, packet),
+            (Network::Fifo, None) | (Network::Unordered, _) => Link::default(),
+        };
+        let queue = Self::intern(self.stepping, &mut self.queues, Queue::pushed(network, link, packet, rest));
         if self.stepping == Stepping::Memoised {
             self.pushes.insert(key, queue.clone());
         }
         Link(Some(queue))
     }
 
+    /// A link without the packet at a position.
+    fn without(&mut self, network: Network, link: &Link, position: u8) -> Link {
+        let Some(queue) = link.queue() else { return Link::default() };
+        if network == Network::Fifo {
+            return queue.rest.clone();
+        }
+        let key = (link.content_hash(), position);
+        if let Some(known) = self.takes.get(&key) {
+            return known.clone();
+        }
+        let others = queue.packets.iter().enumerate().filter(|(at, _)| *at != usize::from(position));
+        let rest = others.fold(Link::default(), |rest, (_, packet)| self.push(network, &rest, packet));
+        if self.stepping == Stepping::Memoised {
+            self.takes.insert(key, rest.clone());
+        }
+        rest
+    }
+
     /// Judges the member `id` of `state`, which was `before`, with everybody else.
     fn judge(
         &mut self,
-        before: &Standing,
+        before: &Standing<P>,
         id: usize,
-        state: &State<R>,
-        answers: &[Answer<Response>],
+        state: &State<P>,
+        told: &[Told],
     ) -> Result<Interned<Ledger<Command>>, Broken> {
-        let verdict = guarded(|| judge_step(&before.vitals, id, state, answers));
+        let verdict = guarded(|| judge_step(before, id, state, told));
         let verdict = verdict.unwrap_or_else(|detail| Err(Broken { property: NO_PANIC, detail }));
         verdict.map(|ledger| Self::intern(self.stepping, &mut self.ledgers, ledger))
     }
 }
 
-impl<R: Rules> Memo<R> {
+impl<P: Subject> Memo<P> {
     /// Nothing is computed yet. Members have the bug that is active now, if `R` has bugs.
     #[must_use]
-    pub fn new(stepping: Stepping) -> Memo<R> {
+    pub fn new(stepping: Stepping) -> Memo<P> {
         let tables = Tables {
             stepping,
             members: Table::default(),
@@ -179,10 +216,18 @@ impl<R: Rules> Memo<R> {
             packets: Table::default(),
             queues: Table::default(),
             ledgers: Table::default(),
-            answers: Table::default(),
+            told: Table::default(),
             pushes: Map::default(),
+            takes: Map::default(),
         };
-        Memo { bug: bugs::active(), tables, steps: Map::default(), verdicts: Map::default() }
+        Memo {
+            bug: bugs::active(),
+            cut_links_carry: P::Links::carries(true),
+            noted: Noted::default(),
+            tables,
+            steps: Map::default(),
+            verdicts: Map::default(),
+        }
     }
 
     /// How much it holds.
@@ -202,46 +247,69 @@ impl<R: Rules> Memo<R> {
         self.bug
     }
 
-    pub(crate) fn member(&mut self, member: Member<R>) -> Interned<Member<R>> {
+    pub(crate) fn member(&mut self, member: Member<P>) -> Interned<Member<P>> {
         self.tables.member(member)
     }
 
     pub(crate) fn ledger(&mut self, ledger: Ledger<Command>) -> Interned<Ledger<Command>> {
-        Tables::<R>::intern(self.tables.stepping, &mut self.tables.ledgers, ledger)
+        Tables::<P>::intern(self.tables.stepping, &mut self.tables.ledgers, ledger)
     }
 
-    /// Gives the member `id` an event, does what it asks for, and judges it.
+    /// Takes a packet off a link.
+    pub(crate) fn take(
+        &mut self,
+        state: &mut State<P>,
+        from: usize,
+        to: usize,
+        position: u8,
+    ) -> Interned<Packet> {
+        let network = state.configuration.network;
+        let queue = state.queue(from, to).expect("only what is on a link is taken");
+        let packet = queue.packets[usize::from(position)].clone();
+        state.relink(from, to, |link| self.tables.without(network, link, position));
+        packet
+    }
+
+    /// Gives the member `id` an event, does what it asks for, and judges it. Returns whether that made any
+    /// difference.
     pub(crate) fn step(
         &mut self,
         sync: DiskSync,
-        state: &mut State<R>,
+        state: &mut State<P>,
         id: usize,
         event: &Event,
-    ) -> Result<(), Broken> {
-        let Memo { bug, tables, steps, verdicts } = self;
+    ) -> Result<bool, Broken> {
+        let Memo { bug, cut_links_carry, noted, tables, steps, verdicts } = self;
         let (bug, is_plain) = (*bug, tables.stepping == Stepping::Plain);
-        let member = state.member(id);
+        let (member, configuration) = (state.member(id), state.configuration);
         let fresh;
         let known = if is_plain {
-            fresh = with_bug(bug, || tables.run(sync, member, event));
+            fresh = with_bug(bug, || tables.run(configuration, sync, member, event));
             &fresh
         } else {
             let key = StepKey { member: member.content_hash(), event: event.key(), sync };
-            steps.entry(key).or_insert_with(|| with_bug(bug, || tables.run(sync, member, event)))
+            steps
+                .entry(key)
+                .or_insert_with(|| with_bug(bug, || tables.run(configuration, sync, member, event)))
         };
+        noted.add(known.noted);
         for (to, packet) in &known.sent {
-            state.send(id, *to, |link| tables.push(link, packet));
+            if *cut_links_carry || !state.is_cut(id, *to) {
+                state.relink(id, *to, |link| tables.push(configuration.network, link, packet));
+            }
         }
         let before = state.replace(id, known.member.clone());
         if let Some(broken) = &known.broken {
             return Err(Broken::clone(broken));
         }
-        if !is_plain && !known.moved && known.answers.is_none() {
-            return Ok(());
+        let is_same = before.content_hash() == known.member.content_hash();
+        let makes_difference = !is_same || !known.sent.is_empty() || known.told.is_some();
+        if !is_plain && !known.moved && known.told.is_none() {
+            return Ok(makes_difference);
         }
-        let answers = known.answers.as_ref();
-        let told = answers.map_or(&[][..], |answers| answers);
-        let mut judge = || with_bug(bug, || tables.judge(&before.standing, id, state, told));
+        let told = known.told.as_ref();
+        let told_now = told.map_or(&[][..], |told| told);
+        let mut judge = || with_bug(bug, || tables.judge(&before.standing, id, state, told_now));
         let verdict = if is_plain {
             judge()
         } else {
@@ -254,11 +322,15 @@ impl<R: Rules> Memo<R> {
                 before: before.standing.content_hash(),
                 standings,
                 ledger: state.ledger.content_hash(),
-                answers: answers.map_or(0, Interned::content_hash),
+                told: told.map_or(0, Interned::content_hash),
+                floors: told.map_or([0; READS_MAX], |_| state.floors),
             };
             verdicts.entry(key).or_insert_with(judge).clone()
         };
         state.ledger = verdict?;
-        Ok(())
+        for told in told_now {
+            state.answered(told.answer.request);
+        }
+        Ok(makes_difference)
     }
 }

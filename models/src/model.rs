@@ -10,36 +10,35 @@
 //! Left out: a boundary; whatever bounds a run is in the state.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use dkv::raft::Raft;
-use dkv::replica::Rules;
 use stateright::{Model, Property};
 
+use crate::actions::Action;
 use crate::bugs::with_bug;
-use crate::configurations::{Configuration, DiskSync};
+use crate::configurations::Configuration;
 use crate::converge;
-use crate::environment::{self, Action};
+use crate::environment;
+use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
-use crate::properties::{CONVERGENCE, STEPWISE, witnesses};
+use crate::properties::{CONVERGENCE, STEPWISE};
 use crate::state::State;
-
-const WITNESSES: usize = 6;
+use crate::witnesses::Witness;
 
 /// What stateright asks of a state.
-type Condition<R> = fn(&Replication<R>, &State<R>) -> bool;
+type Condition<P> = fn(&Replication<P>, &State<P>) -> bool;
 
 /// Every invariant, in one property: the checker pays for each property at each state.
 pub const HOLDS: &str = "every_invariant_holds";
 /// Every witness, in one property.
 pub const SHOWN: &str = "every_witness_is_seen";
 
-/// Replicas of the shipped code under `R`, in one configuration.
-pub struct Replication<R: Rules = Raft> {
-    configuration: Configuration,
-    counters: Counters,
+/// Replicas of the shipped code under the rules of `P`, in one configuration.
+pub struct Replication<P: Subject> {
+    configuration: &'static Configuration,
+    counters: Arc<Counters>,
     /// Whoever steps or judges has it to himself; with one thread there is nobody to wait for.
-    memo: Mutex<Memo<R>>,
+    memo: Mutex<Memo<P>>,
     is_itemised: bool,
 }
 
@@ -52,33 +51,36 @@ pub struct Counters {
     pub actions: [AtomicU64; Action::KINDS.len()],
     /// Fair runs to judge convergence.
     pub convergence_runs: AtomicU64,
-    /// The most heartbeats that one of them took.
+    /// The most rounds that one of them took.
     pub convergence_rounds: AtomicU64,
     /// A violation was reported. Later ones are not, since the checker would overwrite it.
     failed: AtomicBool,
-    /// The witnesses that were seen. They are not looked for again.
-    seen: [AtomicBool; WITNESSES],
+    /// All witnesses were seen. They are not looked for again.
     all_seen: AtomicBool,
+    /// Somebody wants the run to end.
+    pub stopped: AtomicBool,
 }
 
-impl<R: Rules> Replication<R> {
-    /// The model of a configuration. Replicas have the bug that is active now, if `R` has bugs.
+impl<P: Subject> Replication<P> {
+    /// The model of a configuration. Replicas have the bug that is active now, if `P` has bugs.
     #[must_use]
-    pub fn new(configuration: Configuration, stepping: Stepping) -> Replication<R> {
+    pub fn new(configuration: Configuration, stepping: Stepping) -> Replication<P> {
         let memo = Mutex::new(Memo::new(stepping));
-        Replication { configuration, counters: Counters::default(), memo, is_itemised: false }
+        // Every state names it, and states outlive the model in paths. There are as many as runs.
+        let configuration = Box::leak(Box::new(configuration));
+        Replication { configuration, counters: Arc::default(), memo, is_itemised: false }
     }
 
     /// Every invariant and every witness is a property of its own, for the Explorer to list.
     #[must_use]
-    pub fn itemised(self) -> Replication<R> {
+    pub fn itemised(self) -> Replication<P> {
         Replication { is_itemised: true, ..self }
     }
 
     /// The configuration.
     #[must_use]
-    pub fn configuration(&self) -> &Configuration {
-        &self.configuration
+    pub fn configuration(&self) -> &'static Configuration {
+        self.configuration
     }
 
     /// How much of what it computed it remembers.
@@ -87,42 +89,22 @@ impl<R: Rules> Replication<R> {
         self.memo().sizes()
     }
 
-    fn memo(&self) -> MutexGuard<'_, Memo<R>> {
+    fn memo(&self) -> MutexGuard<'_, Memo<P>> {
         self.memo.lock().expect("a table that found a collision stops the run")
     }
 
     /// The counters.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
     /// The situations that it must have met and has not.
     #[must_use]
     pub fn unseen(&self) -> Vec<&'static str> {
-        let all = witnesses::<R>();
-        let seen = |name: &str| {
-            let at = all.iter().position(|witness| witness.name == name);
-            at.is_some_and(|at| self.counters.seen[at].load(Ordering::Relaxed))
-        };
-        self.witnesses().into_iter().filter(|name| !seen(name)).collect()
-    }
-
-    /// The situations that an exhausted run must have met.
-    #[must_use]
-    pub fn witnesses(&self) -> Vec<&'static str> {
-        let needs_disk = |name: &str| name == "committed_before_the_leader_synced";
-        let needs_two = |name: &str| name == "append_refused_after_a_loss";
-        let applies = |name: &&str| {
-            !(needs_disk(name) && self.configuration.sync == DiskSync::Instant
-                || needs_two(name) && self.configuration.budgets.proposals < 2)
-        };
-        witnesses::<R>().iter().map(|witness| witness.name).filter(applies).collect()
-    }
-
-    /// Everything that may happen next.
-    pub(crate) fn enabled(&self, state: &State<R>, actions: &mut Vec<Action>) {
-        environment::enabled(&self.configuration, state, actions);
+        let noted = self.memo().noted;
+        let unseen = self.configuration.shows.iter().filter(|witness| !noted.has(**witness));
+        unseen.map(|witness| witness.name()).collect()
     }
 
     /// Reports the first violation only.
@@ -132,15 +114,15 @@ impl<R: Rules> Replication<R> {
 }
 
 /// The condition of a property that each step judges.
-fn holds<R: Rules, const P: usize>(model: &Replication<R>, state: &State<R>) -> bool {
+fn holds<P: Subject, const S: usize>(model: &Replication<P>, state: &State<P>) -> bool {
     match &state.violated {
-        Some(broken) if broken.property == STEPWISE[P] => !model.fails(),
+        Some(broken) if broken.property == STEPWISE[S] => !model.fails(),
         _ => true,
     }
 }
 
 /// Convergence from all states that are healed and quiet, and from a sample of the others.
-fn converges<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
+fn converges<P: Subject>(model: &Replication<P>, state: &State<P>) -> bool {
     let every = model.configuration.converge_every;
     if every == 0 || state.violated.is_some() {
         return true;
@@ -160,61 +142,88 @@ fn converges<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
 }
 
 /// The condition of [`HOLDS`].
-fn everything_holds<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
+fn everything_holds<P: Subject>(model: &Replication<P>, state: &State<P>) -> bool {
     match &state.violated {
         Some(_) => !model.fails(),
         None => converges(model, state),
     }
 }
 
-/// The condition of a witness, until it was seen once.
-fn shows<R: Rules, const W: usize>(model: &Replication<R>, state: &State<R>) -> bool {
-    is_first_to_show(model, W, state)
-}
-
-fn is_first_to_show<R: Rules>(model: &Replication<R>, at: usize, state: &State<R>) -> bool {
-    if state.violated.is_some() || model.counters.seen[at].load(Ordering::Relaxed) {
+/// The condition of a witness: this state shows it, or a step from it does.
+fn shows<P: Subject, const W: usize>(model: &Replication<P>, state: &State<P>) -> bool {
+    let mut memo = model.memo();
+    if state.violated.is_some() || memo.noted.has(Witness::ALL[W]) {
         return false;
     }
-    let mut memo = model.memo();
-    let shows = with_bug(memo.bug(), || (witnesses::<R>()[at].shows)(model, &mut memo, state));
-    model.counters.seen[at].store(shows, Ordering::Relaxed);
-    shows
+    let witness = Witness::ALL[W];
+    let is_shown = with_bug(memo.bug(), || match witness.in_state::<P>() {
+        Some(shows) => shows(&mut memo, state),
+        None => is_shown_by_a_step(&mut memo, witness, state),
+    });
+    if is_shown {
+        memo.noted.note(witness);
+    }
+    is_shown
+}
+
+fn is_shown_by_a_step<P: Subject>(memo: &mut Memo<P>, witness: Witness, state: &State<P>) -> bool {
+    let mut actions = Vec::new();
+    environment::enabled(state, &mut actions);
+    actions.into_iter().any(|action| {
+        let before = std::mem::take(&mut memo.noted);
+        environment::step(memo, state, action);
+        std::mem::replace(&mut memo.noted, before).has(witness)
+    })
 }
 
 /// The condition of [`SHOWN`]: true once, at the state that shows the last of them.
-fn everything_shown<R: Rules>(model: &Replication<R>, state: &State<R>) -> bool {
-    if model.counters.all_seen.load(Ordering::Relaxed) {
+fn everything_shown<P: Subject>(model: &Replication<P>, state: &State<P>) -> bool {
+    if state.violated.is_some() || model.counters.all_seen.load(Ordering::Relaxed) {
         return false;
     }
-    for at in 0..WITNESSES {
-        is_first_to_show(model, at, state);
+    let mut memo = model.memo();
+    let mut is_complete = true;
+    for witness in model.configuration.shows.iter().copied() {
+        if memo.noted.has(witness) {
+            continue;
+        }
+        let shows = witness.in_state::<P>();
+        let noted = memo.noted;
+        let is_shown = shows.is_some_and(|shows| with_bug(memo.bug(), || shows(&mut memo, state)));
+        // What only looking ahead has noted is not reached yet.
+        memo.noted = noted;
+        if is_shown {
+            memo.noted.note(witness);
+        }
+        is_complete &= is_shown;
     }
-    let is_last = model.unseen().is_empty();
-    model.counters.all_seen.store(is_last, Ordering::Relaxed);
-    is_last
+    model.counters.all_seen.store(is_complete, Ordering::Relaxed);
+    is_complete
 }
 
-impl<R: Rules + Send + Sync + 'static> Model for Replication<R> {
-    type State = State<R>;
+impl<P: Subject> Model for Replication<P> {
+    type State = State<P>;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<State<R>> {
+    fn init_states(&self) -> Vec<State<P>> {
         let mut memo = self.memo();
-        vec![with_bug(memo.bug(), || environment::found(&mut memo, &self.configuration))]
+        vec![with_bug(memo.bug(), || environment::found(&mut memo, self.configuration))]
     }
 
-    fn actions(&self, state: &State<R>, actions: &mut Vec<Action>) {
-        self.counters.expanded.fetch_add(1, Ordering::Relaxed);
-        self.enabled(state, actions);
+    fn actions(&self, state: &State<P>, actions: &mut Vec<Action>) {
+        // A state that is not expanded makes the run a truncated one.
+        if !self.counters.stopped.load(Ordering::Relaxed) {
+            self.counters.expanded.fetch_add(1, Ordering::Relaxed);
+            environment::enabled(state, actions);
+        }
     }
 
-    fn next_state(&self, state: &State<R>, action: Action) -> Option<State<R>> {
+    fn next_state(&self, state: &State<P>, action: Action) -> Option<State<P>> {
         let mut memo = self.memo();
         // Whoever has the memo is the only one to count, so this needs no atomic addition.
         let count = &self.counters.actions[action.kind()];
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Some(environment::step(&mut memo, &self.configuration, state, action))
+        Some(environment::step(&mut memo, state, action))
     }
 
     fn format_action(&self, action: &Action) -> String {
@@ -224,33 +233,33 @@ impl<R: Rules + Send + Sync + 'static> Model for Replication<R> {
     fn properties(&self) -> Vec<Property<Self>> {
         if !self.is_itemised {
             return vec![
-                Property::always(HOLDS, everything_holds::<R>),
-                Property::sometimes(SHOWN, everything_shown::<R>),
+                Property::always(HOLDS, everything_holds::<P>),
+                Property::sometimes(SHOWN, everything_shown::<P>),
             ];
         }
-        let mut list = vec![
-            Property::always(STEPWISE[0], holds::<R, 0>),
-            Property::always(STEPWISE[1], holds::<R, 1>),
-            Property::always(STEPWISE[2], holds::<R, 2>),
-            Property::always(STEPWISE[3], holds::<R, 3>),
-            Property::always(STEPWISE[4], holds::<R, 4>),
-            Property::always(STEPWISE[5], holds::<R, 5>),
-            Property::always(STEPWISE[6], holds::<R, 6>),
-            Property::always(STEPWISE[7], holds::<R, 7>),
-            Property::always(STEPWISE[8], holds::<R, 8>),
-            Property::always(STEPWISE[9], holds::<R, 9>),
-            Property::always(STEPWISE[10], holds::<R, 10>),
-            Property::always(STEPWISE[11], holds::<R, 11>),
-            Property::always(CONVERGENCE, converges::<R>),
-        ];
-        let conditions: [Condition<R>; WITNESSES] =
-            [shows::<R, 0>, shows::<R, 1>, shows::<R, 2>, shows::<R, 3>, shows::<R, 4>, shows::<R, 5>];
-        let wanted = self.witnesses();
-        for (witness, condition) in witnesses::<R>().iter().zip(conditions) {
-            if wanted.contains(&witness.name) {
-                list.push(Property::sometimes(witness.name, condition));
-            }
+        let mut list: Vec<Property<Self>> = STEPWISE.into_iter().zip(stepwise()).map(always).collect();
+        list.push(Property::always(CONVERGENCE, converges::<P>));
+        let conditions = witnessing();
+        for witness in self.configuration.shows {
+            list.push(Property::sometimes(witness.name(), conditions[*witness as usize]));
         }
         list
     }
+}
+
+fn always<P: Subject>((name, condition): (&'static str, Condition<P>)) -> Property<Replication<P>> {
+    Property::always(name, condition)
+}
+
+/// One function per number: conditions are plain functions, and know nothing but their type.
+macro_rules! per_number {
+    ($function:ident, $($number:literal)*) => { [$($function::<P, $number>),*] };
+}
+
+fn stepwise<P: Subject>() -> [Condition<P>; STEPWISE.len()] {
+    per_number!(holds, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+}
+
+fn witnessing<P: Subject>() -> [Condition<P>; Witness::ALL.len()] {
+    per_number!(shows, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29)
 }

@@ -6,109 +6,136 @@
 //! Left out: what to do with it ([`environment`](crate::environment)) and what must hold of it
 //! ([`properties`](crate::properties)).
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use dkv::cluster;
 use dkv::cluster::invariants::Ledger;
+use dkv::kv::Response;
 use dkv::raft::log::Log;
-use dkv::raft::{Durable, Node, NodeId, Vitals, Write};
-use dkv::replica::{self, Replica, Rules};
+use dkv::raft::{Durable, NodeId, RequestId, Vitals};
+use dkv::replica::{self, Replica};
 
+use crate::actions::{Kind, kind_of};
+use crate::budgets::Counts;
+use crate::configurations::{Configuration, Network};
 use crate::converge;
-use crate::environment::{Kind, kind_of};
 use crate::interned::Interned;
+use crate::letters::{Command, Machine, Node, Subject};
 use crate::memo::{Memo, Stepping};
 use crate::properties::Broken;
-use crate::text;
+use crate::{requests, text};
 
 /// The most members of a model. A state has room for so many, since an allocation per state is dear.
 pub const MEMBERS_MAX: usize = 4;
 /// The directions between that many members.
 const LINKS_MAX: usize = MEMBERS_MAX * (MEMBERS_MAX - 1);
+/// The most reads of a model.
+pub const READS_MAX: usize = 4;
 
-/// What the models' clients ask for: one byte, different for every proposal.
-pub type Command = u8;
-/// What the models' state machine answers: the command it applied.
-pub type Response = u8;
 /// What travels on a link.
 pub type Packet = replica::Packet<Command, Response>;
-
-/// A disk: what is synced, and the writes that are on their way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Disk {
-    /// What would survive a crash.
-    pub synced: Durable<Command>,
-    /// The writes that are not synced yet, oldest first.
-    pub pending: VecDeque<Write<Command>>,
-}
-
-impl Disk {
-    /// Makes the `count` oldest writes durable.
-    pub fn sync(&mut self, count: usize) {
-        for write in self.pending.drain(..count) {
-            self.synced.apply(write);
-        }
-    }
-}
+/// The executor that ships for simulations: a replica, its state machine and its disk.
+pub type Executor<P> = cluster::Member<Machine<P>, P>;
 
 /// What others are judged against: all of a member that an invariant over several members reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Standing {
-    /// Term, vote, commit index, leadership.
-    pub vitals: Vitals,
-    /// The log in memory.
-    pub log: Log<Command>,
+pub struct Standing<P: Subject> {
+    /// Term, vote, commit index, leadership; nothing of a member that is down.
+    pub vitals: Option<Vitals>,
+    /// The log in memory; nothing of a member that is down.
+    pub log: Option<Log<Command>>,
     /// The log on disk.
     pub synced: Durable<Command>,
+    /// What is applied.
+    pub machine: Machine<P>,
 }
 
-/// A replica of the shipped code, and its disk.
+/// A member: the shipped replica with its state machine and its disk. Of one that is down only the disk is
+/// left, so all that crashed with equal disks are one value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member<R: Rules> {
-    /// The shipped replica.
-    pub replica: Replica<Command, Response, R>,
-    /// Its disk.
-    pub disk: Disk,
-    /// What follows from the two for others. Many members have the same.
-    pub standing: Interned<Standing>,
+pub struct Member<P: Subject> {
+    /// All of it.
+    pub executor: Executor<P>,
+    /// What follows from that for others. Many members have the same.
+    pub standing: Interned<Standing<P>>,
 }
 
-impl<R: Rules> Member<R> {
-    /// A replica with its disk.
+impl<P: Subject> Member<P> {
+    /// A member as its executor left it.
     #[must_use]
-    pub fn new(replica: Replica<Command, Response, R>, disk: Disk) -> Member<R> {
-        let node = replica.node();
-        let standing =
-            Standing { vitals: Vitals::of(node), log: node.log().clone(), synced: disk.synced.clone() };
-        Member { disk, standing: Interned::new(standing), replica }
+    pub fn new(executor: Executor<P>) -> Member<P> {
+        let node = executor.replica().map(Replica::node);
+        let standing = Standing {
+            vitals: node.map(Vitals::of),
+            log: node.map(|node| node.log().clone()),
+            synced: executor.disk().synced().clone(),
+            machine: executor.machine().clone(),
+        };
+        Member { standing: Interned::new(standing), executor }
     }
 
-    /// The shipped node inside the replica.
+    /// The shipped node inside the replica, if the member is up.
     #[must_use]
-    pub fn node(&self) -> &Node<Command, R> {
-        self.replica.node()
+    pub fn node(&self) -> Option<&Node<P>> {
+        self.executor.replica().map(Replica::node)
+    }
+
+    /// The content of its disk.
+    #[must_use]
+    pub fn synced(&self) -> &Durable<Command> {
+        self.executor.disk().synced()
+    }
+
+    /// How many writes are on their way to its disk.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.executor.disk().pending()
+    }
+
+    /// Whether it is up and leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.node().is_some_and(dkv::raft::Node::is_leader)
+    }
+
+    /// How many requests wait at it.
+    #[must_use]
+    pub fn waiting_requests(&self) -> usize {
+        self.executor.replica().map_or(0, Replica::waiting_requests)
     }
 }
 
 /// What is on one link: at least one packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Queue {
-    /// Oldest first.
+    /// Oldest first; in the order of their hashes where links keep no order.
     pub packets: Vec<Interned<Packet>>,
     /// The kind of the oldest.
     pub kind: Kind,
-    /// What is left without the oldest.
+    /// What is left without the oldest, where links are in order.
     pub rest: Link,
 }
 
 impl Queue {
     /// A queue with one more packet; `rest` is the old queue's rest with that packet.
-    pub(crate) fn pushed(old: &Link, packet: &Interned<Packet>, rest: Link) -> Queue {
+    pub(crate) fn pushed(network: Network, old: &Link, packet: &Interned<Packet>, rest: Link) -> Queue {
         let mut packets = old.queue().map_or_else(Vec::new, |queue| queue.packets.clone());
         packets.push(packet.clone());
+        if network == Network::Unordered {
+            packets.sort_by_key(Interned::content_hash);
+        }
         Queue { kind: kind_of(&packets[0]), packets, rest }
+    }
+}
+
+impl Queue {
+    /// The positions of packets that differ.
+    pub fn positions(&self) -> impl Iterator<Item = (u8, Kind)> + '_ {
+        let is_first = |at: usize| at == 0 || self.packets[at - 1] != self.packets[at];
+        let distinct = (0..self.packets.len()).filter(move |at| is_first(*at));
+        distinct.map(|at| (u8::try_from(at).expect("few packets wait"), kind_of(&self.packets[at])))
     }
 }
 
@@ -137,27 +164,15 @@ impl Hash for Link {
     }
 }
 
-/// What a run has used of its budgets. It is part of the state, so that the bounds cut off no path
-/// that another order of the same actions would reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Spent {
-    /// Proposals that clients made.
-    pub proposals: u8,
-    /// Partitions of one replica from all others.
-    pub partitions: u8,
-    /// Cuts of one direction.
-    pub cuts: u8,
-    /// Heartbeats that a leader's timer started.
-    pub heartbeats: u8,
-}
-
 /// One moment of the whole cluster.
 #[derive(Clone, PartialEq, Eq)]
-pub struct State<R: Rules> {
+pub struct State<P: Subject> {
+    /// The world that it is a state of, the same in all of a run.
+    pub configuration: &'static Configuration,
     /// How many members there are.
     count: u8,
     /// The members; the position is the id.
-    members: [Option<Interned<Member<R>>>; MEMBERS_MAX],
+    members: [Option<Interned<Member<P>>>; MEMBERS_MAX],
     /// The links, at [`State::link`].
     links: [Link; LINKS_MAX],
     /// The directions that are cut, one bit per link.
@@ -165,19 +180,21 @@ pub struct State<R: Rules> {
     /// Ghost: every entry ever committed anywhere, who led. Nothing of the cluster sees it.
     pub ledger: Interned<Ledger<Command>>,
     /// What is used of the budgets.
-    pub spent: Spent,
+    pub spent: Counts,
+    /// For every read that waits, one more than the length of what was committed when it was asked; 0 for
+    /// the others.
+    pub floors: [u8; READS_MAX],
     /// The property that the step into this state broke. Such a state has no successors.
     pub violated: Option<Arc<Broken>>,
 }
 
 /// A third of the words that a derived hash writes, once per transition. All fields are named, so that
 /// a new one cannot be forgotten.
-impl<R: Rules> Hash for State<R> {
+impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { count, members, links, cut, ledger, spent, violated } = self;
-        let Spent { proposals, partitions, cuts, heartbeats } = *spent;
-        let spent = u32::from_le_bytes([proposals, partitions, cuts, heartbeats]);
-        hasher.write_u64(u64::from(*cut) << 32 | u64::from(spent));
+        let State { configuration: _, count, members, links, cut, ledger, spent, floors, violated } = self;
+        hasher.write_u64(u64::from(*cut) << 32 | u64::from(u32::from_le_bytes(*floors)));
+        spent.words().into_iter().for_each(|word| hasher.write_u64(word));
         // How many of these there are follows from the count, which no step changes.
         let count = usize::from(*count);
         members.iter().flatten().for_each(|member| member.hash(hasher));
@@ -189,19 +206,24 @@ impl<R: Rules> Hash for State<R> {
     }
 }
 
-impl<R: Rules> State<R> {
+impl<P: Subject> State<P> {
     /// Members that have just been founded: nothing is cut, on its way or spent.
     ///
     /// # Panics
     /// There are more than [`MEMBERS_MAX`].
     #[must_use]
-    pub fn founded(founders: Vec<Interned<Member<R>>>, ledger: Interned<Ledger<Command>>) -> State<R> {
+    pub fn founded(
+        configuration: &'static Configuration,
+        founders: Vec<Interned<Member<P>>>,
+        ledger: Interned<Ledger<Command>>,
+    ) -> State<P> {
         assert!(founders.len() <= MEMBERS_MAX, "a state has room for {MEMBERS_MAX} members");
         let count = u8::try_from(founders.len()).expect("members are few");
         let mut members = [const { None }; MEMBERS_MAX];
         members.iter_mut().zip(founders).for_each(|(slot, founder)| *slot = Some(founder));
-        let links = [const { Link(None) }; LINKS_MAX];
-        State { count, members, links, cut: 0, ledger, spent: Spent::default(), violated: None }
+        let (links, spent) = ([const { Link(None) }; LINKS_MAX], Counts::default());
+        let floors = [0; READS_MAX];
+        State { configuration, count, members, links, cut: 0, ledger, spent, floors, violated: None }
     }
 
     /// How many members there are.
@@ -211,7 +233,7 @@ impl<R: Rules> State<R> {
     }
 
     /// The members, in the order of their ids.
-    pub fn members(&self) -> impl Iterator<Item = &Interned<Member<R>>> + Clone {
+    pub fn members(&self) -> impl Iterator<Item = &Interned<Member<P>>> + Clone {
         self.members.iter().flatten()
     }
 
@@ -220,15 +242,20 @@ impl<R: Rules> State<R> {
     /// # Panics
     /// There is no such member.
     #[must_use]
-    pub fn member(&self, id: usize) -> &Interned<Member<R>> {
+    pub fn member(&self, id: usize) -> &Interned<Member<P>> {
         self.members[id].as_ref().expect("members are numbered from 0")
+    }
+
+    /// The nodes of the members that are up.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node<P>> + Clone {
+        self.members().filter_map(|member| member.node())
     }
 
     /// A member becomes another. Returns what it was.
     ///
     /// # Panics
     /// There is no such member.
-    pub fn replace(&mut self, id: usize, member: Interned<Member<R>>) -> Interned<Member<R>> {
+    pub fn replace(&mut self, id: usize, member: Interned<Member<P>>) -> Interned<Member<P>> {
         self.members[id].replace(member).expect("members are numbered from 0")
     }
 
@@ -251,7 +278,7 @@ impl<R: Rules> State<R> {
     }
 
     /// Every direction between two members.
-    pub fn directions(&self) -> impl Iterator<Item = (usize, usize)> + use<R> {
+    pub fn directions(&self) -> impl Iterator<Item = (usize, usize)> + use<P> {
         let count = self.count();
         (0..count).flat_map(move |from| (0..count).filter(move |to| *to != from).map(move |to| (from, to)))
     }
@@ -281,21 +308,17 @@ impl<R: Rules> State<R> {
         self.links[link] = Link(None);
     }
 
-    /// Takes the oldest packet from a link.
-    pub fn take(&mut self, from: usize, to: usize) -> Option<Interned<Packet>> {
-        let link = self.link(from, to);
-        let queue = self.links[link].queue()?;
-        let (oldest, rest) = (queue.packets[0].clone(), queue.rest.clone());
-        self.links[link] = rest;
-        Some(oldest)
+    /// A read is not waited for any more.
+    pub(crate) fn answered(&mut self, request: RequestId) {
+        if let Some(read) = requests::read_of(request) {
+            self.floors[read] = 0;
+        }
     }
 
-    /// Changes a link that is not cut; one that is loses everything.
-    pub(crate) fn send(&mut self, from: usize, to: usize, put: impl FnOnce(&Link) -> Link) {
-        if !self.is_cut(from, to) {
-            let link = self.link(from, to);
-            self.links[link] = put(&self.links[link]);
-        }
+    /// Changes what is on a link.
+    pub(crate) fn relink(&mut self, from: usize, to: usize, change: impl FnOnce(&Link) -> Link) {
+        let link = self.link(from, to);
+        self.links[link] = change(&self.links[link]);
     }
 
     /// Every packet on every link.
@@ -303,12 +326,12 @@ impl<R: Rules> State<R> {
         self.links.iter().filter_map(Link::queue).flat_map(|queue| &queue.packets).map(|packet| &**packet)
     }
 
-    /// Whether nothing is cut, on its way, or on its way to a disk.
+    /// Whether all are up, and nothing is cut, on its way, or on its way to a disk.
     #[must_use]
     pub fn is_healed_and_quiet(&self) -> bool {
         self.cut == 0
             && self.links.iter().all(|link| link.0.is_none())
-            && self.members().all(|member| member.disk.pending.is_empty())
+            && self.members().all(|member| member.node().is_some() && member.pending() == 0)
     }
 }
 
@@ -324,15 +347,18 @@ pub(crate) fn id_of(index: usize) -> NodeId {
 
 /// The Explorer shows this text: what a person wants to see of a state, with the verdicts at this very
 /// state.
-impl<R: Rules> fmt::Debug for State<R> {
+impl<P: Subject> fmt::Debug for State<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for member in self.members() {
-            write!(f, "{}", member.node())?;
-            if !member.disk.pending.is_empty() {
-                write!(f, " | synced {} +{} writes", member.disk.synced.last(), member.disk.pending.len())?;
+        for (id, member) in self.members().enumerate() {
+            match member.node() {
+                Some(node) => write!(f, "{node}")?,
+                None => write!(f, "n{id} down, its log ends at {}", member.synced().last())?,
             }
-            if member.replica.waiting_requests() > 0 {
-                write!(f, " | {} clients wait", member.replica.waiting_requests())?;
+            if member.pending() > 0 {
+                write!(f, " | synced {} +{} writes", member.synced().last(), member.pending())?;
+            }
+            if member.waiting_requests() > 0 {
+                write!(f, " | {} clients wait", member.waiting_requests())?;
             }
             writeln!(f)?;
         }
@@ -351,16 +377,12 @@ impl<R: Rules> fmt::Debug for State<R> {
             writeln!(f, "cut: {}", cuts.join(" "))?;
         }
         writeln!(f, "committed: {}", text::entries(self.ledger.entries()))?;
-        let Spent { proposals, partitions, cuts, heartbeats } = self.spent;
-        writeln!(
-            f,
-            "spent: {proposals} proposals, {partitions} partitions, {cuts} cuts, {heartbeats} heartbeats"
-        )?;
+        writeln!(f, "spent: {}", self.spent)?;
         match &self.violated {
             Some(broken) => write!(f, "VIOLATED {broken}"),
             None => match converge::healed(&mut Memo::new(Stepping::Plain), self) {
                 Ok(rounds) => {
-                    write!(f, "every property holds; healed, all are equal after {rounds} heartbeats")
+                    write!(f, "every property holds; healed, all are equal after {rounds} rounds")
                 }
                 Err(broken) => write!(f, "VIOLATED {broken}"),
             },

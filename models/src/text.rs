@@ -3,14 +3,15 @@
 use dkv::raft::{Entry, Message, Payload};
 use dkv::replica::Forward;
 
-use crate::state::{Command, Packet};
+use crate::letters::{self, Command};
+use crate::state::Packet;
 
 /// A packet: `Append(0@0 +[1@1=a] c0)`.
 pub(crate) fn packet(packet: &Packet) -> String {
     match packet {
         Packet::Raft { envelope, .. } => message(&envelope.message),
         Packet::Forward { forward: Forward::Propose { request, command, .. }, .. } => {
-            format!("Forward({request:?} {})", letter(*command))
+            format!("Forward({request:?} {})", letters::text(*command))
         }
         Packet::Forward { forward: Forward::Answer { request, outcome }, .. } => match outcome {
             Ok((id, _)) => format!("Answer({request:?} applied {id})"),
@@ -37,14 +38,10 @@ fn message(message: &Message<Command>) -> String {
 /// Entries: `[1@1=a 2@1=b]`.
 pub(crate) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry<Command>>) -> String {
     let entry = |entry: &Entry<Command>| match &entry.payload {
-        Payload::Command(command) => format!("{}={}", entry.id, letter(*command)),
+        Payload::Command(command) => format!("{}={}", entry.id, letters::text(*command)),
         Payload::Noop => format!("{}=noop", entry.id),
         Payload::Configuration(members) => format!("{}={members}", entry.id),
     };
     let list: Vec<String> = entries.into_iter().map(entry).collect();
     format!("[{}]", list.join(" "))
-}
-
-fn letter(command: Command) -> char {
-    char::from(b'a' + command.saturating_sub(1).min(25))
 }

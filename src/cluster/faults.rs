@@ -81,7 +81,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             }
             member.disk = *found;
         }
-        match member.restart(id, &self.options) {
+        member.disk.begin_generation();
+        match member.restart(id, self.options.limits, self.options.snapshots) {
             Ok(effects) => {
                 let restored = member.replica.as_ref().expect("just started").node().hard_state();
                 if self.options.checks {

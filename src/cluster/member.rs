@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use super::disk::Disk;
 use super::{Packet, Policies, ReplicaPacket};
 use crate::codec::{self, crc32c};
-use crate::raft::{Bytes, EntryId, Index, Message, NodeId, Payload, Timer};
-use crate::replica::{Effects, Input, Replica, StateMachine};
+use crate::raft::{Bytes, EntryId, Index, Limits, Message, NodeId, Payload, Timer};
+use crate::replica::{Effects, Input, Replica, SnapshotPolicy, StateMachine};
 
 type InputOf<M> = Input<<M as StateMachine>::Command, <M as StateMachine>::Response>;
 type EffectsOf<M> = Effects<<M as StateMachine>::Command, <M as StateMachine>::Response>;
@@ -42,7 +42,9 @@ pub struct Member<M: StateMachine, P: Policies> {
 pub(super) const REAL_TIME_PERMILLE: u64 = 1000;
 
 impl<M: StateMachine, P: Policies> Member<M, P> {
-    pub(super) fn new(disk: Disk<M::Command>) -> Member<M, P> {
+    /// A member that is down, with this disk.
+    #[must_use]
+    pub fn new(disk: Disk<M::Command>) -> Member<M, P> {
         Member {
             replica: None,
             machine: M::default(),
@@ -93,9 +95,26 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
         self.found.is_some()
     }
 
+    /// Starts a founding member of a fixed cluster, whose disk is a genesis.
+    pub fn found(&mut self, id: NodeId, limits: Limits, snapshots: SnapshotPolicy) -> EffectsOf<M> {
+        let (replica, effects) = Replica::bootstrap(id, limits, snapshots, self.disk.synced());
+        self.replica = Some(replica);
+        effects
+    }
+
+    /// Gives the replica an input; a member that is down takes none.
+    pub fn step(&mut self, input: InputOf<M>) -> Option<EffectsOf<M>> {
+        self.replica.as_mut().map(|replica| replica.step(input))
+    }
+
+    /// Syncs up to `count` of the oldest unsynced writes. Returns how many there were.
+    pub fn sync(&mut self, count: usize) -> usize {
+        self.disk.sync::<P::Disk>(count)
+    }
+
     /// Carries out what concerns disk and state machine, in the order of [`Effects`]; reports of what
     /// is done at once go to `reports`, packets to `send`.
-    pub(super) fn execute(
+    pub fn execute(
         &mut self,
         id: NodeId,
         effects: &mut EffectsOf<M>,
@@ -205,7 +224,7 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
     }
 
     /// Stops at once, keeping the `keep` oldest unsynced writes.
-    pub(super) fn crash(&mut self, keep: usize) {
+    pub fn crash(&mut self, keep: usize) {
         self.replica = None;
         self.machine = M::default();
         self.deadlines_ms = [None; Timer::ALL.len()];
@@ -214,15 +233,22 @@ impl<M: StateMachine, P: Policies> Member<M, P> {
 
     /// The replica of a member that starts again; the state machine is volatile, so it comes from the
     /// snapshot.
-    pub(super) fn restart(&mut self, id: NodeId, options: &super::Options) -> Result<EffectsOf<M>, String> {
-        self.disk.begin_generation();
+    ///
+    /// # Errors
+    /// The snapshot is not there or not one; the member stays down.
+    pub fn restart(
+        &mut self,
+        id: NodeId,
+        limits: Limits,
+        snapshots: SnapshotPolicy,
+    ) -> Result<EffectsOf<M>, String> {
         let last = self.disk.synced().snapshot.last;
         self.machine = M::default();
         if last.index > Index::ZERO {
             self.load(last)?;
         }
         let synced = self.disk.synced();
-        let (replica, effects) = Replica::restore(id, options.limits, options.snapshots, synced, last.index);
+        let (replica, effects) = Replica::restore(id, limits, snapshots, synced, last.index);
         self.replica = Some(replica);
         Ok(effects)
     }

@@ -224,8 +224,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             let mut member = Member::new(Disk::new(genesis.clone()));
             member.disk.begin_generation();
             let (limits, snapshots) = (cluster.options.limits, cluster.options.snapshots);
-            let (replica, effects) = replica::Replica::bootstrap(id, limits, snapshots, &genesis);
-            member.replica = Some(replica);
+            let effects = member.found(id, limits, snapshots);
             cluster.members.insert(id, member);
             cluster.started(id, effects);
         }
