@@ -8,14 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dkv::sim::Run;
+use dkv::sim::{BriefSessions, Run};
 use dkv_models::bugs::{Bug, Injected, with_bug};
 
 /// Steps of one seed, before its calm.
 const STEPS: u64 = 2_000;
 
 /// Within so many seeds a bug is convicted that is not excused.
-const SEEDS_MAX: u64 = 1_500;
+const SEEDS_MAX: u64 = 3_000;
 
 /// Safe: it costs messages or time, or other rules cover for it.
 const HARMLESS: &str = "no promise breaks";
@@ -26,23 +26,12 @@ const RARE: &str = "needs thousands of seeds";
 const EXCUSED: &[(Bug, &str)] = &[
     (Bug::ChangesBeforeOwnCommit, HARMLESS),
     (Bug::FreshLeaderDisturbed, HARMLESS),
-    (Bug::MatchFalls, HARMLESS),
-    (Bug::OwnVoteUnsynced, RARE),
-    (Bug::RemovedLeaderStays, HARMLESS),
     (Bug::RemovedMemberCampaigns, HARMLESS),
     (Bug::TransferRefused, HARMLESS),
-    (Bug::CheckQuorumSkipped, "shows while a one-way cut lasts, and a calm restores all links"),
     (Bug::ComparesSeeSteps, "clients here send no nested transactions"),
-    (Bug::EarlierRoundConfirms, RARE),
-    (Bug::EntriesBeforeTheirTerm, RARE),
     (Bug::ForwardJudgedByAnyone, RARE),
-    (Bug::JointLeftEarly, RARE),
-    (Bug::NewMajorityElects, RARE),
-    (Bug::ReadsUnconfirmed, RARE),
+    (Bug::OwnVoteUnsynced, RARE),
     (Bug::SingleStepBeforeOwnCommit, RARE),
-    (Bug::SnapshotTakesLatestConfiguration, RARE),
-    (Bug::StaleAcknowledgement, RARE),
-    (Bug::StaleLeaderIgnored, RARE),
     (Bug::TruncatesAfterAppending, RARE),
     (Bug::VotesCountedTwice, RARE),
 ];
@@ -59,7 +48,7 @@ fn convict(bug: Bug, seeds: u64) -> Verdict {
     let start = Instant::now();
     let found = with_bug(Some(bug), || {
         (0..seeds).find_map(|seed| {
-            let mut run: Run<Injected, Injected> = Run::new(seed, STEPS);
+            let mut run: Run<Injected, BriefSessions<Injected>> = Run::new(seed, STEPS);
             match catch_unwind(AssertUnwindSafe(|| run.finish())) {
                 Ok(report) => report.failure.map(|failure| (seed, failure.to_string())),
                 Err(_) => Some((seed, format!("no_panic violated at step {}", run.world().steps()))),
@@ -98,11 +87,17 @@ fn bugs_are_convicted() {
     if let Some(seeds) = std::env::var("SURVEY_SEEDS").ok().and_then(|seeds| seeds.parse().ok()) {
         return survey(seeds);
     }
-    let is_excused = |bug: &Bug| EXCUSED.iter().any(|(excused, _)| excused == bug);
-    let accused: Vec<Bug> = Bug::ALL.iter().copied().filter(|bug| !is_excused(bug)).collect();
-    let verdicts = convict_all(&accused, SEEDS_MAX);
+    let excuse = |bug: &Bug| EXCUSED.iter().find(|(excused, _)| excused == bug).map(|(_, excuse)| *excuse);
+    // Those that break no promise are tried too: an excuse that is not true any more is taken back.
+    let is_tried = |bug: &Bug| matches!(excuse(bug), None | Some(HARMLESS));
+    let tried: Vec<Bug> = Bug::ALL.iter().copied().filter(is_tried).collect();
+    let (accused, harmless): (Vec<_>, Vec<_>) =
+        convict_all(&tried, SEEDS_MAX).into_iter().partition(|verdict| excuse(&verdict.bug).is_none());
+    let convicted: Vec<_> =
+        harmless.iter().filter_map(|verdict| Some((verdict.bug, verdict.found.as_ref()?))).collect();
+    assert_eq!(convicted, [], "not harmless");
     let acquitted: Vec<&str> =
-        verdicts.iter().filter(|verdict| verdict.found.is_none()).map(|verdict| verdict.bug.name()).collect();
+        accused.iter().filter(|verdict| verdict.found.is_none()).map(|verdict| verdict.bug.name()).collect();
     assert!(acquitted.is_empty(), "not convicted within {SEEDS_MAX} seeds: {acquitted:?}");
     println!("{} of {} bugs convicted", accused.len(), Bug::ALL.len());
 }
@@ -111,7 +106,7 @@ fn bugs_are_convicted() {
 #[test]
 fn without_a_bug_the_same_seeds_are_clean() {
     for seed in 0..SEEDS_MAX {
-        let report = Run::<Injected, Injected>::new(seed, STEPS).finish();
+        let report = Run::<Injected, BriefSessions<Injected>>::new(seed, STEPS).finish();
         assert_eq!(report.failure, None, "seed {seed}");
     }
 }

@@ -3,9 +3,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::action::{Action, ClientNumber};
+use super::action::Action;
 use super::agenda::Due;
-use super::client::Client;
 use super::coverage::{Fault, Shape};
 use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
 use super::schedule::{Phase, Schedule};
@@ -80,7 +79,7 @@ impl Schedule {
                 let behind = receiver_of_snapshot(world).filter(|_| is_for_who_is_behind);
                 let to = behind.unwrap_or(any);
                 // One that sleeps meanwhile has campaigned already when it is told to.
-                if self.random.chance(100) {
+                if to != at && self.random.chance(250) {
                     self.pause(world, to);
                 }
                 self.act(world, Action::Transfer { at, to });
@@ -333,32 +332,8 @@ impl Schedule {
                 self.act(world, Action::ChangeMembers { at, changes });
             }
         }
-        if self.phase != Phase::Storm {
-            self.leave_outsiders(world);
-        }
         if self.phase != Phase::Storm || lost_members(world).next().is_some() {
             self.after(ELECTION_TIMEOUT_MS, Due::Repair);
-        }
-    }
-
-    /// In a calm clients give up on those members alone that are in no configuration any more: nobody tells
-    /// them what became of the requests they took.
-    fn leave_outsiders<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
-    where
-        StoreOf<K>: Default,
-    {
-        let Some(leader) = world.cluster().leader().and_then(|id| world.cluster().replica(id)) else {
-            return;
-        };
-        let configuration = leader.node().configuration().clone();
-        let asks_outside = |client: &Client| {
-            let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
-            attempts.into_iter().any(|(_, at)| !configuration.contains(*at))
-        };
-        let outside: Vec<usize> =
-            (0..world.clients().len()).filter(|number| asks_outside(&world.clients()[*number])).collect();
-        for number in outside {
-            self.act(world, Action::GiveUp { client: number as ClientNumber });
         }
     }
 
