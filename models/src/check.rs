@@ -1,4 +1,6 @@
 //! Exhausting a configuration, and an honest report of what that came to.
+//!
+//! Left out: several threads in one run. Configurations are independent, and run side by side.
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -11,7 +13,8 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 use crate::configurations::Configuration;
 use crate::converge;
 use crate::environment::Action;
-use crate::model::Replication;
+use crate::memo::{Memo, Sizes, Stepping};
+use crate::model::{HOLDS, Replication};
 use crate::properties::{Broken, CONVERGENCE};
 use crate::state::State;
 
@@ -55,6 +58,11 @@ pub struct Report {
     pub actions: Vec<(&'static str, u64)>,
     /// Fair runs that judged convergence, and the most heartbeats that one took.
     pub convergence: (u64, u64),
+    /// What was remembered.
+    pub memo: Sizes,
+    /// By how much the process grew, where the system tells it. Of several runs in one process only the
+    /// first says something, since a later one is given the memory of those before it.
+    pub bytes: Option<u64>,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -141,7 +149,8 @@ impl Report {
         format!(
             "{{\"name\":{},\"distinct_states\":{},\"transitions\":{},\"depth\":{},\"seconds\":{:.3},\
              \"core_seconds\":{:.2},\"states_per_second\":{:.0},\"exhausted\":{},\"truncated\":{},\"actions\":{{{}}},\
-             \"convergence_runs\":{},\"convergence_rounds_max\":{},\"verdict\":\"{verdict}\"{more}}}",
+             \"convergence_runs\":{},\"convergence_rounds_max\":{},\"bytes\":{},\"memo\":{{\"members\":{},\"standings\":{},\"queues\":{},\
+             \"steps\":{},\"verdicts\":{}}},\"verdict\":\"{verdict}\"{more}}}",
             json_string(self.name),
             self.distinct_states,
             self.transitions,
@@ -154,6 +163,12 @@ impl Report {
             actions.join(","),
             self.convergence.0,
             self.convergence.1,
+            self.bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
+            self.memo.members,
+            self.memo.standings,
+            self.memo.queues,
+            self.memo.steps,
+            self.memo.verdicts,
         )
     }
 }
@@ -165,8 +180,19 @@ pub fn check<R: Rules + Send + Sync + 'static>(
     configuration: &Configuration,
     states_max: Option<NonZeroUsize>,
 ) -> Report {
+    check_by::<R>(configuration, states_max, Stepping::Memoised)
+}
+
+/// [`check`], with every step remembered or none.
+#[must_use]
+pub fn check_by<R: Rules + Send + Sync + 'static>(
+    configuration: &Configuration,
+    states_max: Option<NonZeroUsize>,
+    stepping: Stepping,
+) -> Report {
+    let resident_before = resident_bytes();
     let (start, start_core) = (Instant::now(), core_seconds());
-    let mut builder = Replication::<R>::new(configuration.clone())
+    let mut builder = Replication::<R>::new(configuration.clone(), stepping)
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures);
@@ -184,19 +210,14 @@ pub fn check<R: Rules + Send + Sync + 'static>(
     let convergence =
         (count(&model.counters().convergence_runs), count(&model.counters().convergence_rounds));
     let distinct_states = checker.unique_state_count();
-    let discoveries = checker.discoveries();
-    let failure = model.properties().iter().find_map(|property| {
-        let is_failure = property.expectation == stateright::Expectation::Always;
-        discoveries.get(property.name).filter(|_| is_failure).map(|path| (property.name, path.clone()))
-    });
-    let unseen: Vec<_> =
-        model.witnesses().into_iter().filter(|witness| !discoveries.contains_key(witness)).collect();
-    let verdict = match failure {
-        Some((property, path)) => {
-            let (broken, lines) = explain(configuration, property, &path);
+    let bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
+    let unseen = model.unseen();
+    let verdict = match checker.discovery(HOLDS) {
+        Some(path) => {
+            let (broken, lines) = explain(configuration, &path);
             match shorten::<R>(configuration, broken.property) {
-                Some(short) if short.1.len() < lines.len() || property != broken.property => {
-                    Verdict::Violated { broken: short.0, path: short.1 }
+                Some((short, path)) if short.property == broken.property && path.len() < lines.len() => {
+                    Verdict::Violated { broken: short, path }
                 }
                 _ => Verdict::Violated { broken, path: lines },
             }
@@ -215,8 +236,17 @@ pub fn check<R: Rules + Send + Sync + 'static>(
         core_seconds,
         actions: Action::KINDS.into_iter().zip(actions).collect(),
         convergence,
+        memo: model.sizes(),
+        bytes,
         verdict,
     }
+}
+
+/// The memory of this process that is in use.
+fn resident_bytes() -> Option<u64> {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
 }
 
 /// Processor time of this process so far: on a shared machine the only speed that repeats.
@@ -242,33 +272,29 @@ fn shorten<R: Rules + Send + Sync + 'static>(
     if property != CONVERGENCE {
         configuration.converge_every = 0;
     }
-    let checker = Replication::<R>::new(configuration.clone())
+    let checker = Replication::<R>::new(configuration.clone(), Stepping::Memoised)
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures)
         .target_state_count(SHORTEN_STATES_MAX)
         .spawn_bfs()
         .join();
-    checker.discovery(property).map(|path| explain(&configuration, property, &path))
+    checker.discovery(HOLDS).map(|path| explain(&configuration, &path))
 }
 
 /// The path as text, and what is broken at its end.
-fn explain<R: Rules>(
-    configuration: &Configuration,
-    property: &'static str,
-    path: &PathOf<R>,
-) -> (Broken, Vec<String>) {
+fn explain<R: Rules>(configuration: &Configuration, path: &PathOf<R>) -> (Broken, Vec<String>) {
     let steps = path.clone().into_vec();
     let broken = steps.last().and_then(|(state, _)| match &state.violated {
         Some(broken) => Some(Broken::clone(broken)),
-        None => converge::healed(state).err().map(|broken| Broken {
+        None => converge::healed(&mut Memo::new(Stepping::Plain), state).err().map(|broken| Broken {
             detail: format!("healed and left alone from here: {}", broken.detail),
             ..broken
         }),
     });
     let detail = format!("in configuration {}", configuration.name);
     let lines = steps.iter().filter_map(|(_, action)| action.as_ref().map(Action::to_string)).collect();
-    (broken.unwrap_or(Broken { property, detail }), lines)
+    (broken.unwrap_or(Broken { property: HOLDS, detail }), lines)
 }
 
 fn json_string(text: &str) -> String {

@@ -10,8 +10,9 @@ use dkv::raft::{Index, NodeId, Payload};
 use dkv::replica::Rules;
 
 use crate::configurations::DiskSync;
-use crate::environment::{Action, Kind, act, guarded};
-use crate::properties::{Broken, CONVERGENCE, NO_PANIC};
+use crate::environment::{Action, Kind, act};
+use crate::memo::Memo;
+use crate::properties::{Broken, CONVERGENCE};
 use crate::state::{State, id_of};
 
 /// Heartbeats within which all must be equal. One suffices in every configuration so far: its answer
@@ -25,44 +26,43 @@ const STEPS_MAX: u32 = 1000;
 ///
 /// # Errors
 /// They are not equal in time, or a step on the way broke a property.
-pub fn healed<R: Rules>(state: &State<R>) -> Result<u32, Broken> {
-    let run = guarded(|| run_on(state.clone()));
-    run.unwrap_or_else(|detail| Err(Broken { property: NO_PANIC, detail }))
+pub fn healed<R: Rules>(memo: &mut Memo<R>, state: &State<R>) -> Result<u32, Broken> {
+    run_on(memo, state.clone())
 }
 
-fn run_on<R: Rules>(mut state: State<R>) -> Result<u32, Broken> {
-    act(DiskSync::Instant, &mut state, Action::Heal)?;
+fn run_on<R: Rules>(memo: &mut Memo<R>, mut state: State<R>) -> Result<u32, Broken> {
+    act(memo, DiskSync::Instant, &mut state, Action::Heal)?;
     for round in 0..=ROUNDS_MAX {
-        settle(&mut state)?;
+        settle(memo, &mut state)?;
         match judge(&state) {
             Ok(()) => return Ok(round),
             Err(broken) if round == ROUNDS_MAX => return Err(broken),
             Err(_) => {}
         }
-        let leader = state.members.iter().position(|member| member.node().is_leader());
+        let leader = state.members().position(|member| member.node().is_leader());
         let Some(of) = leader else { return Err(stuck("nobody leads")) };
-        act(DiskSync::Instant, &mut state, Action::Heartbeat { of })?;
+        act(memo, DiskSync::Instant, &mut state, Action::Heartbeat { of })?;
     }
     unreachable!("the last round returns")
 }
 
 /// Completes disks and delivers packets, in a fixed order, until nothing is left.
-fn settle<R: Rules>(state: &mut State<R>) -> Result<(), Broken> {
+fn settle<R: Rules>(memo: &mut Memo<R>, state: &mut State<R>) -> Result<(), Broken> {
     for _ in 0..STEPS_MAX {
-        for id in 0..state.members.len() {
-            let pending = state.members[id].disk.pending.len();
+        for id in 0..state.count() {
+            let pending = state.member(id).disk.pending.len();
             if pending > 0 {
                 let count = u32::try_from(pending).expect("few writes are pending");
-                act(DiskSync::Instant, state, Action::Sync { id, count })?;
+                act(memo, DiskSync::Instant, state, Action::Sync { id, count })?;
             }
         }
         let loaded: Vec<_> =
-            state.directions().filter(|(from, to)| state.links[state.link(*from, *to)].is_some()).collect();
+            state.directions().filter(|(from, to)| state.queue(*from, *to).is_some()).collect();
         if loaded.is_empty() {
             return Ok(());
         }
         for (from, to) in loaded {
-            act(DiskSync::Instant, state, Action::Deliver { from, to, kind: Kind::Answer })?;
+            act(memo, DiskSync::Instant, state, Action::Deliver { from, to, kind: Kind::Answer })?;
         }
     }
     Err(stuck("messages never end"))
@@ -71,8 +71,8 @@ fn settle<R: Rules>(state: &mut State<R>) -> Result<(), Broken> {
 fn judge<R: Rules>(state: &State<R>) -> Result<(), Broken> {
     let mut longest = Index::ZERO;
     let mut waiting = 0;
-    let mut members: Vec<(NodeId, Index, Vec<u8>)> = Vec::with_capacity(state.members.len());
-    for (id, member) in state.members.iter().enumerate() {
+    let mut members: Vec<(NodeId, Index, Vec<u8>)> = Vec::with_capacity(state.count());
+    for (id, member) in state.members().enumerate() {
         let node = member.node();
         longest = longest.max(node.log().last().index);
         if node.is_leader() {
@@ -87,7 +87,7 @@ fn judge<R: Rules>(state: &State<R>) -> Result<(), Broken> {
     }
     // Nothing is uncommitted for ever either: the end of the longest log counts as what must be applied.
     healed_replicas_converge(&members, longest)?;
-    if (state.committed.len() as u64) < longest.0 || waiting > 0 {
+    if (state.ledger.len() as u64) < longest.0 || waiting > 0 {
         return Err(stuck("an entry is not committed, or a client of the leader waits for ever"));
     }
     Ok(())

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dkv::raft::Raft;
+use dkv_models::ceiling;
 use dkv_models::check::{Report, check};
 use dkv_models::configurations::{self, Configuration};
+use dkv_models::memo::Stepping;
 use dkv_models::model::Replication;
 use stateright::Model;
 
@@ -45,6 +47,8 @@ enum Command {
     },
     /// Lists the configurations.
     List,
+    /// Measures the checker with a model that computes nothing: no configuration can be faster.
+    Bench,
 }
 
 fn configuration(name: &str) -> Result<Configuration, String> {
@@ -63,7 +67,14 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
             println!("{} at http://{address}", configuration.name);
-            let _ = Replication::<Raft>::new(configuration).checker().serve(address);
+            let _ = Replication::<Raft>::new(configuration, Stepping::Memoised)
+                .itemised()
+                .checker()
+                .serve(address);
+            ExitCode::SUCCESS
+        }
+        Command::Bench => {
+            println!("{}", ceiling::measure());
             ExitCode::SUCCESS
         }
         Command::List => {

@@ -316,7 +316,7 @@ bugs! {
         seen [] rules ["advance_durable"] by [LIVE]
     AppliesUnsynced "applies-unsynced"
         "Entries are applied before they are on the own disk."
-        seen [] rules ["may_apply"] by [PANIC, LIN]
+        seen [] rules ["may_apply"] by [PANIC, LIN, SM]
     AppliesUncommitted "applies-uncommitted"
         "Entries are applied when they are on the own disk, committed or not."
         seen [] rules ["may_apply"] by [PANIC, SM]

@@ -1,0 +1,64 @@
+//! How fast the checker is when there is nothing to compute: the ceiling of every model here.
+//!
+//! Five counters, any of which may grow. Like the large configurations it has millions of states, five
+//! transitions out of each, and nearly every order of two actions leads to the same state; a state is
+//! eight bytes and a step is one addition. What is left is the checker: its set of states, which is far
+//! larger than a cache and is asked once per transition, and a path for each state.
+//!
+//! Left out: a state of realistic size, so that no model can be expected to reach this.
+
+use std::time::Instant;
+
+use stateright::{Checker, Model, Property};
+
+const COUNTERS: usize = 5;
+
+/// Counters that grow up to a bound.
+struct Counting {
+    most: u8,
+}
+
+impl Model for Counting {
+    type State = [u8; COUNTERS];
+    type Action = usize;
+
+    fn init_states(&self) -> Vec<[u8; COUNTERS]> {
+        vec![[0; COUNTERS]]
+    }
+
+    fn actions(&self, state: &[u8; COUNTERS], actions: &mut Vec<usize>) {
+        actions.extend((0..COUNTERS).filter(|at| state[*at] < self.most));
+    }
+
+    fn next_state(&self, state: &[u8; COUNTERS], action: usize) -> Option<[u8; COUNTERS]> {
+        let mut next = *state;
+        next[action] += 1;
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Counting>> {
+        // As many as a replication model has.
+        vec![
+            Property::always("within bounds", |model: &Counting, state| !is_beyond(model, state)),
+            Property::sometimes("beyond bounds", is_beyond),
+        ]
+    }
+}
+
+fn is_beyond(model: &Counting, state: &[u8; COUNTERS]) -> bool {
+    state.iter().any(|count| *count > model.most)
+}
+
+/// Runs it over about three million states, and says how that went in one line.
+#[must_use]
+pub fn measure() -> String {
+    let start = Instant::now();
+    let checker = Counting { most: 19 }.checker().threads(1).spawn_dfs().join();
+    let seconds = start.elapsed().as_secs_f64();
+    let states = checker.unique_state_count();
+    format!(
+        "ceiling: {states} distinct states, {} transitions, {seconds:.2} s: {:.0} states/s",
+        checker.state_count() - 1,
+        states as f64 / seconds.max(1e-9)
+    )
+}
