@@ -8,14 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dkv::sim::Run;
+use dkv::sim::{BriefSessions, Run};
 use dkv_models::bugs::{Bug, Injected, with_bug};
 
 /// Steps of one seed, before its calm.
 const STEPS: u64 = 2_000;
 
 /// Within so many seeds a bug is convicted that is not excused.
-const SEEDS_MAX: u64 = 1_500;
+const SEEDS_MAX: u64 = 3_000;
+
+/// So many seeds show that a bug is harmless.
+const HARMLESS_SEEDS: u64 = 1_000;
 
 /// Safe: it costs messages or time, or other rules cover for it.
 const HARMLESS: &str = "no promise breaks";
@@ -26,23 +29,15 @@ const RARE: &str = "needs thousands of seeds";
 const EXCUSED: &[(Bug, &str)] = &[
     (Bug::ChangesBeforeOwnCommit, HARMLESS),
     (Bug::FreshLeaderDisturbed, HARMLESS),
-    (Bug::MatchFalls, HARMLESS),
-    (Bug::OwnVoteUnsynced, RARE),
     (Bug::RemovedLeaderStays, HARMLESS),
     (Bug::RemovedMemberCampaigns, HARMLESS),
     (Bug::TransferRefused, HARMLESS),
     (Bug::CheckQuorumSkipped, "shows while a one-way cut lasts, and a calm restores all links"),
     (Bug::ComparesSeeSteps, "clients here send no nested transactions"),
-    (Bug::EarlierRoundConfirms, RARE),
-    (Bug::EntriesBeforeTheirTerm, RARE),
     (Bug::ForwardJudgedByAnyone, RARE),
     (Bug::JointLeftEarly, RARE),
-    (Bug::NewMajorityElects, RARE),
-    (Bug::ReadsUnconfirmed, RARE),
+    (Bug::OwnVoteUnsynced, RARE),
     (Bug::SingleStepBeforeOwnCommit, RARE),
-    (Bug::SnapshotTakesLatestConfiguration, RARE),
-    (Bug::StaleAcknowledgement, RARE),
-    (Bug::StaleLeaderIgnored, RARE),
     (Bug::TruncatesAfterAppending, RARE),
     (Bug::VotesCountedTwice, RARE),
 ];
@@ -59,7 +54,7 @@ fn convict(bug: Bug, seeds: u64) -> Verdict {
     let start = Instant::now();
     let found = with_bug(Some(bug), || {
         (0..seeds).find_map(|seed| {
-            let mut run: Run<Injected, Injected> = Run::new(seed, STEPS);
+            let mut run: Run<Injected, BriefSessions<Injected>> = Run::new(seed, STEPS);
             match catch_unwind(AssertUnwindSafe(|| run.finish())) {
                 Ok(report) => report.failure.map(|failure| (seed, failure.to_string())),
                 Err(_) => Some((seed, format!("no_panic violated at step {}", run.world().steps()))),
@@ -98,8 +93,15 @@ fn bugs_are_convicted() {
     if let Some(seeds) = std::env::var("SURVEY_SEEDS").ok().and_then(|seeds| seeds.parse().ok()) {
         return survey(seeds);
     }
-    let is_excused = |bug: &Bug| EXCUSED.iter().any(|(excused, _)| excused == bug);
-    let accused: Vec<Bug> = Bug::ALL.iter().copied().filter(|bug| !is_excused(bug)).collect();
+    let excuse = |bug: &Bug| EXCUSED.iter().find(|(excused, _)| excused == bug).map(|(_, excuse)| *excuse);
+    let (accused, excused): (Vec<Bug>, Vec<Bug>) = Bug::ALL.iter().partition(|bug| excuse(bug).is_none());
+    // An excuse that is not true any more is taken back.
+    let harmless: Vec<Bug> = excused.into_iter().filter(|bug| excuse(bug) == Some(HARMLESS)).collect();
+    let harmful: Vec<_> = convict_all(&harmless, HARMLESS_SEEDS)
+        .into_iter()
+        .filter_map(|verdict| Some((verdict.bug, verdict.found?)))
+        .collect();
+    assert_eq!(harmful, [], "not harmless");
     let verdicts = convict_all(&accused, SEEDS_MAX);
     let acquitted: Vec<&str> =
         verdicts.iter().filter(|verdict| verdict.found.is_none()).map(|verdict| verdict.bug.name()).collect();
@@ -111,7 +113,7 @@ fn bugs_are_convicted() {
 #[test]
 fn without_a_bug_the_same_seeds_are_clean() {
     for seed in 0..SEEDS_MAX {
-        let report = Run::<Injected, Injected>::new(seed, STEPS).finish();
+        let report = Run::<Injected, BriefSessions<Injected>>::new(seed, STEPS).finish();
         assert_eq!(report.failure, None, "seed {seed}");
     }
 }

@@ -19,7 +19,9 @@
 //! the leader, whose answer waits until this replica has applied the entry too, so that a client that
 //! stays with one replica reads its own writes. When another entry is applied at the index, the
 //! proposal is known to be lost and had no effect. A client that gives up sends
-//! [`Input::Cancel`] and is told that the outcome is unknown.
+//! [`Input::Cancel`] and is told that the outcome is unknown. So are those whom a leader leaves behind that
+//! has been removed: nobody tells it what becomes of its entries. A replica outside the configuration does
+//! not wait for its own state machine either.
 //!
 //! **Snapshots.** After every `every_entries` applied entries the executor is asked for a snapshot; the
 //! log is then purged but for the last `keep_entries`. While a snapshot is being received or sent, the
@@ -225,6 +227,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             }
         }
         self.settle_changes(&mut effects);
+        self.settle_removal(&mut effects);
         effects.take_snapshot = self.wants_snapshot();
         self.taking_snapshot |= effects.take_snapshot;
         effects.wants_responses = !self.proposals.is_empty();
@@ -475,6 +478,27 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         {
             effects.answer(request, outcome);
             self.transfer = None;
+        }
+    }
+
+    /// A replica in no configuration hears of nothing any more, or not soon: whoever waits for what is
+    /// beyond its commit index will not learn more from it than now.
+    fn settle_removal(&mut self, effects: &mut Effects<C, A>) {
+        if self.node.is_leader() || (self.proposals.is_empty() && self.answered.is_empty()) {
+            return;
+        }
+        let (since, configuration) = self.node.log().configuration();
+        let commit = self.node.commit_index();
+        if since > commit || configuration.contains(self.node.id()) {
+            return;
+        }
+        // Proposed while it led.
+        for waiting in self.proposals.split_off(&(commit.next(), RequestId(0))).into_values() {
+            self.answer_origin(waiting.origin, waiting.request, Err(Failure::Unknown), effects);
+        }
+        // The leader has told the outcome; only this replica may never apply it.
+        for ((_, request), (id, response)) in self.answered.split_off(&(commit.next(), RequestId(0))) {
+            effects.answer(request, Ok(Reply::Applied { id, response }));
         }
     }
 

@@ -60,6 +60,7 @@ pub mod shrink;
 pub mod world;
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 use self::action::Action;
 use self::coverage::Coverage;
@@ -70,18 +71,43 @@ use self::world::{Failure, StoreOf, Work, World};
 use crate::cluster::random::Random;
 use crate::cluster::{Policies, Shipped};
 use crate::kv;
+use crate::raft::Index;
 
 /// For how many entries an unused session stays open in a simulated cluster: few enough that some expire
 /// while their clients still want them.
 pub const SESSION_TTL_ENTRIES: u64 = 200;
 
-/// The store's rules as they ship, with sessions that expire soon.
+/// The rules `K` of the store, those that ship unless said otherwise, with sessions that expire soon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BriefSessions;
+pub struct BriefSessions<K = kv::Shipped>(PhantomData<K>);
 
-impl kv::Rules for BriefSessions {
+impl<K: kv::Rules> kv::Rules for BriefSessions<K> {
     fn session_ttl_entries() -> u64 {
         SESSION_TTL_ENTRIES
+    }
+
+    fn judge(answered: Option<u64>, sequence: u64) -> kv::Verdict {
+        K::judge(answered, sequence)
+    }
+
+    fn is_expired(last_used: Index, now: Index, ttl_entries: u64) -> bool {
+        K::is_expired(last_used, now, ttl_entries)
+    }
+
+    fn revision_after(revision: kv::Revision, changed: bool) -> kv::Revision {
+        K::revision_after(revision, changed)
+    }
+
+    fn compares_see_earlier_steps() -> bool {
+        K::compares_see_earlier_steps()
+    }
+
+    fn snapshot_sessions(sessions: &kv::Sessions) -> kv::Sessions {
+        K::snapshot_sessions(sessions)
+    }
+
+    fn restored<V: kv::View>(before: &V, snapshot: kv::Snapshot) -> Result<kv::Snapshot, kv::EngineError> {
+        K::restored(before, snapshot)
     }
 }
 

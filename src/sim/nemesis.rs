@@ -15,6 +15,7 @@ use crate::cluster::{Member, Policies};
 use crate::kv;
 use crate::raft::progress::Flow;
 use crate::raft::{Configuration, MemberChange, NodeId, Payload};
+use crate::replica::Replica;
 
 /// How far clocks are off, in thousandths.
 const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
@@ -80,7 +81,7 @@ impl Schedule {
                 let behind = receiver_of_snapshot(world).filter(|_| is_for_who_is_behind);
                 let to = behind.unwrap_or(any);
                 // One that sleeps meanwhile has campaigned already when it is told to.
-                if self.random.chance(100) {
+                if to != at && self.random.chance(250) {
                     self.pause(world, to);
                 }
                 self.act(world, Action::Transfer { at, to });
@@ -334,30 +335,35 @@ impl Schedule {
             }
         }
         if self.phase != Phase::Storm {
-            self.leave_outsiders(world);
+            self.leave_forgotten(world);
         }
         if self.phase != Phase::Storm || lost_members(world).next().is_some() {
             self.after(ELECTION_TIMEOUT_MS, Due::Repair);
         }
     }
 
-    /// In a calm clients give up on those members alone that are in no configuration any more: nobody tells
-    /// them what became of the requests they took.
-    fn leave_outsiders<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
+    /// In a calm clients give up on those members alone that were removed and never told: nobody speaks to
+    /// them, and they cannot know that they will not learn what became of the requests they took.
+    fn leave_forgotten<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
     where
         StoreOf<K>: Default,
     {
         let Some(leader) = world.cluster().leader().and_then(|id| world.cluster().replica(id)) else {
             return;
         };
-        let configuration = leader.node().configuration().clone();
-        let asks_outside = |client: &Client| {
-            let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
-            attempts.into_iter().any(|(_, at)| !configuration.contains(*at))
+        let governing = leader.node().configuration();
+        let is_forgotten = |at: &NodeId| {
+            let Some(node) = world.cluster().replica(*at).map(Replica::node) else { return false };
+            let (since, own) = node.log().configuration();
+            !governing.contains(*at) && (own.contains(*at) || since > node.commit_index())
         };
-        let outside: Vec<usize> =
-            (0..world.clients().len()).filter(|number| asks_outside(&world.clients()[*number])).collect();
-        for number in outside {
+        let asks_forgotten = |client: &Client| {
+            let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
+            attempts.into_iter().any(|(_, at)| is_forgotten(at))
+        };
+        let clients: Vec<usize> =
+            (0..world.clients().len()).filter(|number| asks_forgotten(&world.clients()[*number])).collect();
+        for number in clients {
             self.act(world, Action::GiveUp { client: number as ClientNumber });
         }
     }

@@ -13,6 +13,9 @@ use crate::replica::SnapshotPolicy;
 pub const ELECTION_TIMEOUT_MS: u64 = 1000;
 const HEARTBEAT_MS: u64 = 100;
 
+/// The longest queue of proposals that a leader takes, unless the plan draws a shorter one.
+pub(super) const UNCOMMITTED_ENTRIES_MAX: u64 = 400;
+
 /// The most founding members.
 pub const MEMBERS_MAX: u64 = 7;
 
@@ -146,9 +149,18 @@ impl Round {
         let (weather, load, troubles) = (Weather::draw(random), Load::draw(random), Troubles::draw(random));
         match random.below(10) {
             0 | 1 => Round::of_short_reigns(random),
-            2 => Round { troubles: Troubles::of_changes(random), ..Round::of_short_reigns(random) },
+            2 => Round::of_changes(random),
             _ => Round { weather, load, troubles },
         }
+    }
+
+    /// Members change under short reigns, and some messages come when nobody expects them any more: the chunk of
+    /// a snapshot to who leads by now.
+    fn of_changes(random: &mut Random) -> Round {
+        let Round { weather, load, .. } = Round::of_short_reigns(random);
+        let delay_ms = (ELECTION_TIMEOUT_MS / 2, 2 * ELECTION_TIMEOUT_MS);
+        let weather = Weather { delay: random.between(0, 300), delay_ms, ..weather };
+        Round { weather, load, troubles: Troubles::of_changes(random) }
     }
 
     /// Fine weather, busy clients, and no leader lives for long: entries that are on a majority and not
@@ -212,7 +224,8 @@ fn limits(random: &mut Random) -> Limits {
         append_bytes_max: small_or(default.append_bytes_max, (1, 200)),
         inflight_appends_max: small_or(u64::from(default.inflight_appends_max), (1, 4)) as u32,
         inflight_bytes_max: small_or(default.inflight_bytes_max, (1, 400)),
-        uncommitted_entries_max: small_or(default.uncommitted_entries_max, (4, 40)),
+        // Clients that give up and ask again would fill any queue: what bounds it is in sight here.
+        uncommitted_entries_max: small_or(UNCOMMITTED_ENTRIES_MAX, (4, 40)),
         waiting_reads_max: small_or(u64::from(default.waiting_reads_max), (1, 4)) as u32,
         chunk_bytes_max: small_or(u64::from(default.chunk_bytes_max), (30, 300)) as u32,
         eager_commit: small_or(1, (0, 1)) == 1,

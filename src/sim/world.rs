@@ -13,6 +13,7 @@ use super::coverage::{Coverage, Shape};
 use super::history::Operation;
 use super::linearizable::{self, Start, Verdict};
 use super::oracle::Oracle;
+use super::plan::UNCOMMITTED_ENTRIES_MAX;
 use super::requests::Attempt;
 use super::shapes::Before;
 use crate::cluster::{Cluster, Options, Policies};
@@ -30,8 +31,9 @@ const STEPS_PER_MEASUREMENT: u64 = 256;
 const MESSAGES_MAX: usize = 5_000;
 /// Writes that a disk has not synced.
 const WRITES_MAX: usize = 2_000;
-/// Requests that wait at one replica.
-const WAITING_MAX: usize = 500;
+/// Requests that wait at one replica: as many as it may have proposed, those that wait for an earlier term's
+/// entries, and its clients'.
+const WAITING_MAX: usize = 2 * UNCOMMITTED_ENTRIES_MAX as usize + 100;
 /// Entries in the ledger, which waits for the slowest member to compact.
 const ENTRIES_MAX: usize = 20_000;
 /// So often the distance of two snapshots, and so many entries more, may a log grow.
