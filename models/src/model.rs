@@ -12,12 +12,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use stateright::{Model, Property};
+use stateright::{Model, Path, Property};
 
 use crate::actions::Action;
 use crate::bugs::with_bug;
 use crate::configurations::Configuration;
 use crate::converge;
+use crate::diagram;
 use crate::environment;
 use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
@@ -228,6 +229,16 @@ impl<P: Subject> Model for Replication<P> {
 
     fn format_action(&self, action: &Action) -> String {
         action.to_string()
+    }
+
+    /// The state that a step leads to, which is what the Explorer shows first.
+    fn format_step(&self, last_state: &State<P>, action: Action) -> Option<String> {
+        let next = self.next_state(last_state, action)?;
+        Some(format!("{next:?}"))
+    }
+
+    fn as_svg(&self, path: Path<State<P>, Action>) -> Option<String> {
+        Some(diagram::svg(&path.into_vec()))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

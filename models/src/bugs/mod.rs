@@ -25,6 +25,7 @@ mod rules;
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::OnceLock;
 
 use dkv::cluster::Policies;
 use dkv::raft::Invariant;
@@ -45,15 +46,27 @@ thread_local! {
     static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
 }
 
+/// The bug of a process that shows one, whichever thread asks.
+static EVERYWHERE: OnceLock<Bug> = OnceLock::new();
+
+/// Makes a bug active in every thread for good, where no other is. For a process that serves it to others, and
+/// does not start the threads that answer them.
+///
+/// # Errors
+/// The bug that is active already.
+pub fn inject_everywhere(bug: Bug) -> Result<(), Bug> {
+    EVERYWHERE.set(bug).map_err(|_| *EVERYWHERE.get().expect("it is set already"))
+}
+
 /// The bug that is active in this thread.
 #[must_use]
 pub fn active() -> Option<Bug> {
-    ACTIVE.get()
+    ACTIVE.get().or_else(|| EVERYWHERE.get().copied())
 }
 
 /// Whether this bug is active.
 fn is(bug: Bug) -> bool {
-    ACTIVE.get() == Some(bug)
+    active() == Some(bug)
 }
 
 /// Runs `body` with this bug, or with none. What was active before is so again afterwards, after a panic

@@ -13,8 +13,13 @@
 //!
 //! Left out: bugs that break no promise ([`Bug::killed_by`] names nobody). They cost messages or time.
 
+pub mod table;
+
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dkv::sim::replay::{replay, reproduce};
@@ -53,9 +58,9 @@ enum Search {
 
 const SEARCHES: [Search; 4] = [
     Search::Configurations(Set::Quick),
-    Search::Worlds(0..2_000),
+    Search::Worlds(0..5_000),
     Search::Configurations(Set::Ci),
-    Search::Worlds(2_000..20_000),
+    Search::Worlds(5_000..20_000),
 ];
 
 /// What found a bug.
@@ -65,6 +70,15 @@ pub enum Method {
     Exhaustive(&'static str),
     /// The simulated world of this seed.
     Simulation(u64),
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Method::Exhaustive(name) => write!(f, "exhausting {name}"),
+            Method::Simulation(seed) => write!(f, "simulating seed {seed}"),
+        }
+    }
 }
 
 /// A bug that was found.
@@ -143,52 +157,87 @@ pub fn hunt(bug: Bug, is_stopped: impl Fn() -> bool) -> Option<Found> {
     })
 }
 
+/// Looks for bugs side by side, and tells of each when it is done. In the order of the bugs.
+#[must_use]
+pub fn hunt_all(
+    bugs: &[Bug],
+    threads: NonZeroUsize,
+    is_stopped: impl Fn() -> bool + Sync,
+    on_verdict: impl Fn(Bug, Option<&Found>) + Sync,
+) -> Vec<(Bug, Option<Found>)> {
+    let next = AtomicUsize::new(0);
+    let verdicts = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.get() {
+            scope.spawn(|| {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = hunt(*bug, &is_stopped);
+                    on_verdict(*bug, found.as_ref());
+                    verdicts.lock().expect("nobody panics with it").push((*bug, found));
+                }
+            });
+        }
+    });
+    let mut verdicts = verdicts.into_inner().expect("nobody panics with it");
+    verdicts.sort_by_key(|(bug, _)| bugs.iter().position(|other| other == bug));
+    verdicts
+}
+
 enum Attempt {
     Configuration(Configuration),
     Worlds(Range<u64>),
 }
 
-/// Searches a configuration depth first until a property breaks.
+/// Searches a configuration depth first until a property breaks, then breadth first for a shorter way.
 fn exhaust(bug: Bug, configuration: &Configuration) -> Option<Found> {
     let start = Instant::now();
     let (actions, searched) = first_violation(configuration, Breadth::Last, STATES_MAX)?;
     let duration = start.elapsed();
-    let trace = |actions, property: &str| Trace {
-        configuration: configuration.clone(),
-        bug: Some(bug),
-        property: property.to_owned(),
-        actions,
-    };
-    let End::Broken(broken) = trace(actions.clone(), "").play::<Injected>().end else {
-        unreachable!("a path that the checker found is possible and breaks something")
-    };
-    let mut shortest = trace(actions, broken.property);
-    let mut broken = broken;
-    let mut configuration = configuration.clone();
-    if broken.property != CONVERGENCE {
-        // Runs on to judge convergence would meet it ahead of the path.
-        configuration.converge_every = 0;
+    let first = Path::of(bug, configuration, actions).expect("what the checker found breaks something");
+    let mut stepwise = configuration.clone();
+    if first.trace.property != CONVERGENCE {
+        // A run on from a state to judge convergence breaks it as well, but an action that does says more.
+        stepwise.converge_every = 0;
     }
-    if let Some((actions, _)) = first_violation(&configuration, Breadth::First, SHORTEN_STATES_MAX)
-        && actions.len() < shortest.actions.len()
-    {
-        let shorter = trace(actions, broken.property);
-        if let End::Broken(same) = shorter.play::<Injected>().end
-            && same.property == broken.property
-        {
-            (shortest, broken) = (shorter, same);
-        }
-    }
+    let shortest = first_violation(&stepwise, Breadth::First, SHORTEN_STATES_MAX)
+        .and_then(|(actions, _)| Path::of(bug, configuration, actions))
+        .filter(|other| other.trace.property == first.trace.property && other.rank() < first.rank())
+        .unwrap_or(first);
     Some(Found {
         bug,
-        property: broken.property.to_owned(),
-        detail: broken.detail,
+        property: shortest.trace.property.clone(),
+        detail: shortest.detail,
         method: Method::Exhaustive(configuration.name),
         searched,
         duration,
         total: duration,
-        evidence: Evidence::Path(shortest),
+        evidence: Evidence::Path(shortest.trace),
     })
+}
+
+/// A path that breaks something.
+struct Path {
+    trace: Trace,
+    detail: String,
+    /// Whether its last action breaks it, and not what follows when all is healed.
+    is_shown_by_a_step: bool,
+}
+
+impl Path {
+    fn of(bug: Bug, configuration: &Configuration, actions: Vec<Action>) -> Option<Path> {
+        let mut trace =
+            Trace { configuration: configuration.clone(), bug: Some(bug), property: String::new(), actions };
+        let played = trace.play::<Injected>();
+        let End::Broken(broken) = played.end else { return None };
+        trace.property = broken.property.to_owned();
+        let is_shown_by_a_step = played.states.last().is_some_and(|state| state.violated.is_some());
+        Some(Path { trace, detail: broken.detail, is_shown_by_a_step })
+    }
+
+    /// The better, the smaller.
+    fn rank(&self) -> (bool, usize) {
+        (!self.is_shown_by_a_step, self.trace.actions.len())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
