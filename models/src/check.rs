@@ -1,193 +1,70 @@
-//! Exhausting a configuration, and an honest report of what that came to.
+//! Exhausting configurations, one or several side by side.
 //!
 //! Left out: several threads in one run. Configurations are independent, and run side by side.
 
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::actions::Action;
+use crate::bugs::{active, with_bug};
 use crate::configurations::Configuration;
 use crate::converge;
 use crate::letters::Subject;
-use crate::memo::{Memo, Sizes, Stepping};
+use crate::memo::{Memo, Stepping};
 use crate::model::{HOLDS, Replication};
+use crate::progress::{Watch, resident_bytes};
 use crate::properties::{Broken, CONVERGENCE};
+pub use crate::report::{Report, Verdict};
 use crate::state::State;
 
 /// States that the search for a shorter path may generate.
 const SHORTEN_STATES_MAX: usize = 3_000_000;
-
-/// What became of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every reachable state was visited, every property holds, and every witness was seen.
-    Holds,
-    /// Every reachable state was visited and every property holds, but these situations never arose.
-    Vacuous(Vec<&'static str>),
-    /// Every reachable state was visited and every property holds, but there are more states or fewer than
-    /// when the configuration was last reviewed.
-    Changed {
-        /// The distinct states and the transitions that there were.
-        pinned: (usize, usize),
-    },
-    /// The run ended before it had seen every reachable state. It says nothing of the rest.
-    Truncated,
-    /// A property is broken.
-    Violated {
-        /// Which, and how.
-        broken: Broken,
-        /// The way there, one line per action.
-        path: Vec<String>,
-    },
-}
-
-/// The report of one run.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The configuration's name.
-    pub name: &'static str,
-    /// Distinct states.
-    pub distinct_states: usize,
-    /// Transitions that were computed; several may lead to one state.
-    pub transitions: usize,
-    /// The longest path that was followed, in states.
-    pub depth: usize,
-    /// Wall-clock time on one thread.
-    pub seconds: f64,
-    /// Processor time, where the system tells it; wall-clock time elsewhere.
-    pub core_seconds: f64,
-    /// How often each kind of action was taken.
-    pub actions: Vec<(&'static str, u64)>,
-    /// Fair runs that judged convergence, and the most heartbeats that one took.
-    pub convergence: (u64, u64),
-    /// What was remembered.
-    pub memo: Sizes,
-    /// By how much the process grew, where the system tells it. Of several runs in one process only the
-    /// first says something, since a later one is given the memory of those before it.
-    pub bytes: Option<u64>,
-    /// What became of it.
-    pub verdict: Verdict,
-}
-
-impl Report {
-    /// Whether every reachable state was visited.
-    #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        matches!(self.verdict, Verdict::Holds | Verdict::Vacuous(_) | Verdict::Changed { .. })
-    }
-
-    /// The exit status that this report asks for: 0 if everything holds, 1 if something is violated or
-    /// was never seen, 3 if the run was truncated.
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match self.verdict {
-            Verdict::Holds => 0,
-            Verdict::Vacuous(_) | Verdict::Changed { .. } | Verdict::Violated { .. } => 1,
-            Verdict::Truncated => 3,
-        }
-    }
-
-    /// Distinct states per second and core.
-    #[must_use]
-    pub fn states_per_second(&self) -> f64 {
-        self.distinct_states as f64 / self.core_seconds.max(1e-9)
-    }
-
-    /// One line, and the path of a violation below it.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let verdict = match &self.verdict {
-            Verdict::Holds => "exhausted, all hold".to_owned(),
-            Verdict::Vacuous(unseen) => format!("exhausted, NEVER SEEN: {}", unseen.join(", ")),
-            Verdict::Changed { pinned: (states, transitions) } => {
-                format!("exhausted, COUNTS CHANGED from {states} states and {transitions} transitions")
-            }
-            Verdict::Truncated => "TRUNCATED: nothing is known of the rest".to_owned(),
-            Verdict::Violated { broken, path } => {
-                let mut text = format!("VIOLATED {broken}");
-                for (step, line) in path.iter().enumerate() {
-                    let _ = write!(text, "\n{:>4}  {line}", step + 1);
-                }
-                text
-            }
-        };
-        format!(
-            "{:<12} {:>10} {:>11} {:>6} {:>8.2} {:>8.2} {:>9.0}  {verdict}",
-            self.name,
-            self.distinct_states,
-            self.transitions,
-            self.depth,
-            self.seconds,
-            self.core_seconds,
-            self.states_per_second(),
-        )
-    }
-
-    /// The head of the table of [`Report::line`]s.
-    #[must_use]
-    pub fn head() -> String {
-        format!(
-            "{:<12} {:>10} {:>11} {:>6} {:>8} {:>8} {:>9}",
-            "config", "distinct", "transitions", "depth", "seconds", "core-s", "states/s"
-        )
-    }
-
-    /// One JSON object.
-    #[must_use]
-    pub fn json(&self) -> String {
-        let actions: Vec<String> =
-            self.actions.iter().map(|(kind, count)| format!("\"{kind}\":{count}")).collect();
-        let (verdict, more) = match &self.verdict {
-            Verdict::Holds => ("holds", String::new()),
-            Verdict::Vacuous(unseen) => ("vacuous", format!(",\"unseen\":{}", json_list(unseen))),
-            Verdict::Changed { .. } => ("changed", String::new()),
-            Verdict::Truncated => ("truncated", String::new()),
-            Verdict::Violated { broken, path } => (
-                "violated",
-                format!(
-                    ",\"property\":{},\"detail\":{},\"path\":{}",
-                    json_string(broken.property),
-                    json_string(&broken.detail),
-                    json_list(path)
-                ),
-            ),
-        };
-        format!(
-            "{{\"name\":{},\"distinct_states\":{},\"transitions\":{},\"depth\":{},\"seconds\":{:.3},\
-             \"core_seconds\":{:.2},\"states_per_second\":{:.0},\"exhausted\":{},\"truncated\":{},\"actions\":{{{}}},\
-             \"convergence_runs\":{},\"convergence_rounds_max\":{},\"bytes\":{},\"memo\":{{\"members\":{},\"standings\":{},\"queues\":{},\
-             \"steps\":{},\"verdicts\":{}}},\"verdict\":\"{verdict}\"{more}}}",
-            json_string(self.name),
-            self.distinct_states,
-            self.transitions,
-            self.depth,
-            self.seconds,
-            self.core_seconds,
-            self.states_per_second(),
-            self.is_exhausted(),
-            self.verdict == Verdict::Truncated,
-            actions.join(","),
-            self.convergence.0,
-            self.convergence.1,
-            self.bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
-            self.memo.members,
-            self.memo.standings,
-            self.memo.queues,
-            self.memo.steps,
-            self.memo.verdicts,
-        )
-    }
-}
 
 /// Visits every reachable state of a configuration, depth first on one thread. `states_max` bounds the
 /// states that are generated; a run that meets the bound is truncated and never passes for exhausted.
 #[must_use]
 pub fn check<P: Subject>(configuration: &Configuration, states_max: Option<NonZeroUsize>) -> Report {
     check_by::<P>(configuration, states_max, Stepping::Memoised)
+}
+
+/// Checks configurations side by side, so many at a time, the largest first. Each report is handed on as soon
+/// as it is there; they are returned in the order of the configurations.
+#[must_use]
+pub fn check_all<P: Subject>(
+    configurations: &[Configuration],
+    states_max: Option<NonZeroUsize>,
+    threads: NonZeroUsize,
+    watch: &Watch,
+    on_report: impl Fn(&Report) + Sync,
+) -> Vec<Report> {
+    let mut order: Vec<usize> = (0..configurations.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(configurations[*at].pinned));
+    let (left, reports) = (Mutex::new(order.into_iter()), Mutex::new(Vec::new()));
+    let bug = active();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.get().min(configurations.len()) {
+            scope.spawn(|| {
+                loop {
+                    let next = left.lock().expect("nobody panics with it").next();
+                    let Some(at) = next else { return };
+                    let run = || run::<P>(&configurations[at], states_max, Stepping::Memoised, watch);
+                    let mut report = with_bug(bug, run);
+                    if threads.get() > 1 {
+                        report.bytes = None;
+                    }
+                    on_report(&report);
+                    reports.lock().expect("nobody panics with it").push((at, report));
+                }
+            });
+        }
+    });
+    let mut reports = reports.into_inner().expect("nobody panics with it");
+    reports.sort_by_key(|(at, _)| *at);
+    reports.into_iter().map(|(_, report)| report).collect()
 }
 
 /// [`check`], with every step remembered or none.
@@ -197,21 +74,31 @@ pub fn check_by<P: Subject>(
     states_max: Option<NonZeroUsize>,
     stepping: Stepping,
 ) -> Report {
-    let resident_before = resident_bytes();
-    let (start, start_core) = (Instant::now(), core_seconds());
-    let mut builder = Replication::<P>::new(configuration.clone(), stepping)
-        .checker()
-        .threads(1)
-        .finish_when(HasDiscoveries::AnyFailures);
+    run::<P>(configuration, states_max, stepping, &Watch::default())
+}
+
+fn run<P: Subject>(
+    configuration: &Configuration,
+    states_max: Option<NonZeroUsize>,
+    stepping: Stepping,
+    watch: &Watch,
+) -> Report {
+    let (resident_before, start) = (resident_bytes(), Instant::now());
+    let model = Replication::<P>::new(configuration.clone(), stepping);
+    let watched = watch.begin(configuration, model.counters());
+    let mut builder = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     if let Some(states_max) = states_max {
         builder = builder.target_state_count(states_max.get());
     }
     let checker = builder.spawn_dfs().join();
     let seconds = start.elapsed().as_secs_f64();
-    let core_seconds = core_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
+    drop(watched);
     let model = checker.model();
+    let core_seconds = model.counters().core_seconds().unwrap_or(seconds);
     // Before any path is rebuilt, which would count as well.
     let expanded = model.counters().expanded.load(Ordering::Relaxed);
+    // Paths are rebuilt by the actions of the states on them.
+    model.counters().stopped.store(false, Ordering::Relaxed);
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let actions: Vec<u64> = model.counters().actions.iter().map(count).collect();
     let convergence =
@@ -223,8 +110,12 @@ pub fn check_by<P: Subject>(
     let verdict = match checker.discovery(HOLDS) {
         Some(path) => {
             let (broken, lines) = explain(configuration, &path);
+            let is_reached = path.last_state().violated.is_some();
             match shorten::<P>(configuration, broken.property) {
-                Some((short, path)) if short.property == broken.property && path.len() < lines.len() => {
+                // A path to what is broken says more than one from which it would break.
+                Some((short, path))
+                    if short.property == broken.property && (!is_reached || path.len() < lines.len()) =>
+                {
                     Verdict::Violated { broken: short, path }
                 }
                 _ => Verdict::Violated { broken, path: lines },
@@ -251,24 +142,6 @@ pub fn check_by<P: Subject>(
         bytes,
         verdict,
     }
-}
-
-/// The memory of this process that is in use.
-fn resident_bytes() -> Option<u64> {
-    const PAGE_BYTES: u64 = 4096;
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
-}
-
-/// Processor time of this process so far: on a shared machine the only speed that repeats.
-fn core_seconds() -> Option<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is a name in parentheses and may hold anything; user and system time are the
-    // 14th and the 15th.
-    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
-    let ticks: f64 = fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?;
-    Some(ticks / TICKS_PER_SECOND)
 }
 
 type PathOf<P> = Path<State<P>, Action>;
@@ -306,24 +179,4 @@ fn explain<P: Subject>(configuration: &Configuration, path: &PathOf<P>) -> (Brok
     let detail = format!("in configuration {}", configuration.name);
     let lines = steps.iter().filter_map(|(_, action)| action.as_ref().map(Action::to_string)).collect();
     (broken.unwrap_or(Broken { property: HOLDS, detail }), lines)
-}
-
-fn json_string(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn json_list<S: AsRef<str>>(items: &[S]) -> String {
-    let items: Vec<String> = items.iter().map(|item| json_string(item.as_ref())).collect();
-    format!("[{}]", items.join(","))
 }

@@ -163,6 +163,7 @@ pub fn all() -> Vec<Configuration> {
     all.extend(snapshots());
     all.extend(members());
     all.extend(disorder());
+    all.extend(deep());
     all
 }
 
@@ -310,11 +311,31 @@ fn clients() -> Vec<Configuration> {
             ..base("quick-read", "a read at a founding leader that may be cut off")
         },
         Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 2),
+                (Reads, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedInALaterTerm, StaleReadRefused, TwoLeadersOfDifferentTerms],
+            pinned: Some((736_880, 2_761_483)),
+            ..base("reads", "reads and a write at a deposed leader and at its successor")
+        },
+        Configuration {
             ask_anybody: true,
-            budgets: Counts::of(&[(Reads, 1), (Partitions, 1), (Staleness, 1), (Elections, 1)]),
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Reads, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            prelude: vec![Action::Propose { at: 0 }],
             shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
-            pinned: Some((497_335, 1_886_265)),
-            ..base("reads", "reads at a deposed leader, at its successor and at followers of either")
+            pinned: Some((35_165, 106_890)),
+            ..base("follower-reads", "reads at followers, forwarded to a deposed leader or to its successor")
         },
         Configuration {
             ask_anybody: true,
@@ -428,8 +449,11 @@ fn members() -> Vec<Configuration> {
                 &[MemberChange::AddLearner(NodeId(3))],
                 &[MemberChange::Promote(NodeId(3)), MemberChange::Remove(NodeId(0))],
             ],
+            // Fewer messages: a commit index is told with the next append.
+            limits: Limits { eager_commit: false, ..Limits::default() },
             prelude: vec![Action::Propose { at: 0 }, Action::Change { at: 0 }],
             shows: &[JointLeaderOutside, LearnerPromoted, LeaderRemoved, LeaderElected],
+            pinned: Some((1_757_059, 8_102_577)),
             ..base("joint", "one voter for another in one change, with an election in the middle")
         },
         Configuration {
@@ -471,6 +495,7 @@ fn disorder() -> Vec<Configuration> {
             budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
             prelude: all_restarted(3),
             shows: &[LeaderElected, SplitVote, StaleMessage],
+            pinned: Some((12_566_821, 69_667_449)),
             ..base("late-votes", "votes that come in the wrong term")
         },
         Configuration {
@@ -482,6 +507,37 @@ fn disorder() -> Vec<Configuration> {
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote],
             ..base("double-votes", "votes that come twice among an even number of voters")
+        },
+    ]
+}
+
+/// More of the same at once.
+fn deep() -> Vec<Configuration> {
+    let base = |name, reason| Configuration { set: Set::Deep, ..Configuration::base(name, reason) };
+    vec![
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Reads, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
+            ..base("deep-reads", "reads and a write at a deposed leader, at its successor and at followers")
+        },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
+            shows: AFTER_A_CUT_WITH_TWO_ON_DISKS,
+            ..base("deep-disk", "partitions that overlap, and disks that take their time")
+        },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 2), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
+            shows: &[UnsyncedWritesLost, LeaderElected, EarlierTermCommitted, SuffixOverwritten],
+            ..base("deep-crash", "a leader that crashes with entries half written, and its successor")
         },
     ]
 }

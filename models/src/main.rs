@@ -1,16 +1,20 @@
-//! `cargo model`: checks the models, and shows them in a browser.
+//! `cargo model`: checks the models, shows them in a browser, measures their speed.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use dkv::cluster::Shipped;
 use dkv_models::ceiling;
-use dkv_models::check::{Report, check};
-use dkv_models::configurations::{self, Configuration};
+use dkv_models::check::{Report, check_all};
+use dkv_models::configurations::{self, Configuration, Set};
 use dkv_models::memo::Stepping;
 use dkv_models::model::Replication;
+use dkv_models::progress::{Watch, peak_bytes, process_seconds};
 use stateright::Model;
 
 /// Explores the consensus code that ships: every order of events within stated bounds.
@@ -26,9 +30,8 @@ enum Command {
     /// Visits every reachable state. Exit status: 0 all holds, 1 something does not, 2 bad arguments, 3
     /// truncated.
     Check {
-        /// Only this configuration; may be given several times.
-        #[arg(long = "config", value_name = "NAME", value_parser = configuration)]
-        configurations: Vec<Configuration>,
+        #[command(flatten)]
+        selection: Selection,
         /// Print one JSON object with the reports.
         #[arg(long)]
         json: bool,
@@ -39,20 +42,113 @@ enum Command {
     /// Serves stateright's Explorer.
     Explore {
         /// The configuration to look at.
-        #[arg(value_name = "NAME", value_parser = configuration, default_value = "replication")]
-        configuration: Configuration,
+        #[arg(value_name = "NAME", value_parser = name, default_value = "replication")]
+        configuration: &'static str,
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:3000")]
         address: SocketAddr,
     },
     /// Lists the configurations.
     List,
-    /// Measures the checker with a model that computes nothing: no configuration can be faster.
-    Bench,
+    /// Measures the speed of a set against that of the checker with a model that computes nothing.
+    Bench {
+        #[command(flatten)]
+        selection: Selection,
+    },
 }
 
-fn configuration(name: &str) -> Result<Configuration, String> {
-    configurations::named(name).ok_or_else(|| {
+/// Which configurations, and how many at a time.
+#[derive(Args)]
+struct Selection {
+    /// Only this configuration; may be given several times.
+    #[arg(long = "config", value_name = "NAME", value_parser = name)]
+    configurations: Vec<&'static str>,
+    /// The small set of every test run, instead of that of every merge.
+    #[arg(long, conflicts_with_all = ["deep", "configurations"])]
+    quick: bool,
+    /// The large set.
+    #[arg(long, conflicts_with = "configurations")]
+    deep: bool,
+    /// How many configurations run side by side; as many as there are cores unless told.
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Selection {
+    fn configurations(&self) -> Vec<Configuration> {
+        if !self.configurations.is_empty() {
+            return self.configurations.iter().filter_map(|name| configurations::named(name)).collect();
+        }
+        configurations::of_set(match (self.quick, self.deep) {
+            (true, _) => Set::Quick,
+            (false, true) => Set::Deep,
+            (false, false) => Set::Ci,
+        })
+    }
+
+    fn threads(&self) -> NonZeroUsize {
+        self.threads.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+/// What a whole run came to.
+struct Run {
+    reports: Vec<Report>,
+    seconds: f64,
+    core_seconds: f64,
+}
+
+impl Run {
+    fn states(&self) -> usize {
+        self.reports.iter().map(|report| report.distinct_states).sum()
+    }
+
+    /// Distinct states per second and core.
+    fn speed(&self) -> f64 {
+        self.states() as f64 / self.core_seconds.max(1e-9)
+    }
+
+    fn summary(&self) -> String {
+        let peak = peak_bytes().map_or(String::new(), |bytes| format!(", at most {} MiB", bytes >> 20));
+        format!(
+            "{} distinct states in {:.1} s and {:.1} core-seconds: {:.0} states/s and core{peak}",
+            self.states(),
+            self.seconds,
+            self.core_seconds,
+            self.speed()
+        )
+    }
+
+    fn json(&self) -> String {
+        let objects: Vec<String> = self.reports.iter().map(Report::json).collect();
+        format!(
+            "{{\"distinct_states\":{},\"seconds\":{:.3},\"core_seconds\":{:.2},\"states_per_second\":{:.0},\"peak_bytes\":{},\
+             \"truncated\":{},\"configurations\":[{}]}}",
+            self.states(),
+            self.seconds,
+            self.core_seconds,
+            self.speed(),
+            peak_bytes().map_or("null".to_owned(), |bytes| bytes.to_string()),
+            self.reports.iter().any(|report| report.status() == 3),
+            objects.join(",")
+        )
+    }
+
+    /// A violation says more than a truncation.
+    fn status(&self) -> u8 {
+        let worst = |status| self.reports.iter().any(|report| report.status() == status);
+        if worst(1) {
+            1
+        } else if worst(3) {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+fn name(name: &str) -> Result<&'static str, String> {
+    configurations::named(name).map(|configuration| configuration.name).ok_or_else(|| {
         let names: Vec<&str> = configurations::all().iter().map(|configuration| configuration.name).collect();
         format!("there is no such configuration; there are {}", names.join(", "))
     })
@@ -60,63 +156,69 @@ fn configuration(name: &str) -> Result<Configuration, String> {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Check { configurations, json, states_max } => check_all(configurations, json, states_max),
+        Command::Check { selection, json, states_max } => {
+            if !json {
+                say(&Report::head());
+            }
+            let run = run(&selection, states_max, |report| {
+                if !json {
+                    say(&report.line());
+                }
+            });
+            say(&if json { run.json() } else { run.summary() });
+            ExitCode::from(run.status())
+        }
         Command::Explore { configuration, address } => {
             if let Err(error) = std::net::TcpListener::bind(address) {
                 eprintln!("error: cannot listen on {address}: {error}");
                 return ExitCode::from(2);
             }
-            println!("{} at http://{address}", configuration.name);
+            let Some(configuration) = configurations::named(configuration) else { return ExitCode::from(2) };
+            say(&format!("{} at http://{address}", configuration.name));
             let _ = Replication::<Shipped>::new(configuration, Stepping::Memoised)
                 .itemised()
                 .checker()
                 .serve(address);
             ExitCode::SUCCESS
         }
-        Command::Bench => {
-            println!("{}", ceiling::measure());
-            ExitCode::SUCCESS
+        Command::Bench { selection } => {
+            let ceiling = ceiling::measure();
+            say(&ceiling.to_string());
+            let run = run(&selection, None, |_| {});
+            say(&run.summary());
+            say(&format!("{:.0} % of the ceiling", 100.0 * run.speed() / ceiling.speed()));
+            ExitCode::from(run.status())
         }
         Command::List => {
-            for configuration in configurations::all() {
-                println!("{:<12} {}", configuration.name, configuration.reason);
+            for Configuration { name, set, reason, .. } in configurations::all() {
+                say(&format!("{name:<16} {:<6} {reason}", format!("{set:?}").to_lowercase()));
             }
             ExitCode::SUCCESS
         }
     }
 }
 
-fn check_all(mut wanted: Vec<Configuration>, json: bool, states_max: Option<NonZeroUsize>) -> ExitCode {
-    if wanted.is_empty() {
-        wanted = configurations::all();
-    }
-    if !json {
-        println!("{}", Report::head());
-    }
-    let mut reports = Vec::new();
-    for configuration in &wanted {
-        let report = check::<Shipped>(configuration, states_max);
-        if !json {
-            println!("{}", report.line());
+/// Whoever closed standard output does not want to know.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Runs what is selected, tells on standard error how far it is, and ends early when it is interrupted.
+fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl Fn(&Report) + Sync) -> Run {
+    let watch = Arc::new(Watch::default());
+    let on_interrupt = watch.clone();
+    if let Err(error) = ctrlc::set_handler(move || {
+        if on_interrupt.is_stopped() {
+            std::process::exit(3);
         }
-        reports.push(report);
+        on_interrupt.stop();
+    }) {
+        eprintln!("an interrupt will end this without a report: {error}");
     }
-    if json {
-        let objects: Vec<String> = reports.iter().map(Report::json).collect();
-        println!("{{\"configurations\":[{}]}}", objects.join(","));
-    } else if reports.len() > 1 {
-        let states: usize = reports.iter().map(|report| report.distinct_states).sum();
-        let seconds: f64 = reports.iter().map(|report| report.core_seconds).sum();
-        let speed = states as f64 / seconds.max(1e-9);
-        println!("{states} distinct states in {seconds:.1} core-seconds: {speed:.0} states/s and core");
-    }
-    // A violation says more than a truncation.
-    let worst = |status| reports.iter().any(|report| report.status() == status);
-    ExitCode::from(if worst(1) {
-        1
-    } else if worst(3) {
-        3
-    } else {
-        0
-    })
+    let (start, start_core) = (Instant::now(), process_seconds());
+    let (wanted, threads) = (selection.configurations(), selection.threads());
+    let reports = watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, on_report));
+    let seconds = start.elapsed().as_secs_f64();
+    let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
+    Run { reports, seconds, core_seconds }
 }

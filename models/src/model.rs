@@ -22,6 +22,7 @@ use crate::diagram;
 use crate::environment;
 use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
+use crate::progress::thread_seconds;
 use crate::properties::{CONVERGENCE, STEPWISE};
 use crate::state::State;
 use crate::witnesses::Witness;
@@ -54,12 +55,33 @@ pub struct Counters {
     pub convergence_runs: AtomicU64,
     /// The most rounds that one of them took.
     pub convergence_rounds: AtomicU64,
+    /// Processor time of the thread that expands states, in milliseconds, as it was a moment ago.
+    core_milliseconds: AtomicU64,
     /// A violation was reported. Later ones are not, since the checker would overwrite it.
     failed: AtomicBool,
     /// All witnesses were seen. They are not looked for again.
     all_seen: AtomicBool,
     /// Somebody wants the run to end.
     pub stopped: AtomicBool,
+}
+
+/// Every so many states the processor time is asked for.
+const SAMPLE_STATES: u64 = 4096;
+
+impl Counters {
+    fn sample_time(&self) {
+        if let Some(seconds) = thread_seconds() {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a time of days at most
+            self.core_milliseconds.store((seconds * 1e3) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Processor time of the thread that expanded the states, unless there were too few of them to tell.
+    #[must_use]
+    pub fn core_seconds(&self) -> Option<f64> {
+        let milliseconds = self.core_milliseconds.load(Ordering::Relaxed);
+        (milliseconds > 0).then_some(milliseconds as f64 / 1e3)
+    }
 }
 
 impl<P: Subject> Replication<P> {
@@ -214,7 +236,10 @@ impl<P: Subject> Model for Replication<P> {
     fn actions(&self, state: &State<P>, actions: &mut Vec<Action>) {
         // A state that is not expanded makes the run a truncated one.
         if !self.counters.stopped.load(Ordering::Relaxed) {
-            self.counters.expanded.fetch_add(1, Ordering::Relaxed);
+            let expanded = self.counters.expanded.fetch_add(1, Ordering::Relaxed);
+            if expanded.is_multiple_of(SAMPLE_STATES) {
+                self.counters.sample_time();
+            }
             environment::enabled(state, actions);
         }
     }

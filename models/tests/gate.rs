@@ -135,6 +135,15 @@ const FOUND: &[(Bug, &str, &str)] = &[
     (Bug::TruncatesWhatAgrees, "quick", "no_panic"),
     (Bug::AppliesUnsynced, "quick-disk", "state_machine_safety"),
     (Bug::AcknowledgementIgnored, "quick", "healed_replicas_converge"),
+    (Bug::TermNotWritten, "quick-pre-vote", "term_monotonic"),
+    (Bug::VoteErased, "quick-pre-vote", "vote_stability"),
+    (Bug::ConflictKept, "quick-pre-vote", "state_machine_safety"),
+    (Bug::EitherIndex, "quick-learner", "committed_on_quorum"),
+    (Bug::SnapshotAcknowledgedBeforeSync, "quick-snapshot", "committed_on_quorum"),
+    (Bug::RetriesApplied, "quick-session", "exactly_once"),
+    (Bug::ReadsUnconfirmed, "reads", "linearizable"),
+    (Bug::ReadsBeforeOwnCommit, "reads", "linearizable"),
+    (Bug::NoUpToDateCheck, "crash", "leader_completeness"),
 ];
 
 #[test]

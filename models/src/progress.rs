@@ -1,0 +1,139 @@
+//! What is going on: who runs, how far, how fast, with how much memory; and how to end it.
+//!
+//! Left out: how deep a run is, which stateright tells only at its end.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::configurations::Configuration;
+use crate::model::Counters;
+
+/// The runs that are going on.
+#[derive(Debug, Default)]
+pub struct Watch {
+    running: Mutex<Vec<Running>>,
+    stopped: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: &'static str,
+    /// How many states there will be.
+    expected: Option<usize>,
+    counters: Arc<Counters>,
+    start: Instant,
+}
+
+/// A run that is going on, until this is dropped.
+pub(crate) struct Watched<'a> {
+    watch: &'a Watch,
+    counters: Arc<Counters>,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.watch.running().retain(|running| !Arc::ptr_eq(&running.counters, &self.counters));
+    }
+}
+
+impl Watch {
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running.lock().expect("nobody panics with it")
+    }
+
+    pub(crate) fn begin(&self, configuration: &Configuration, counters: &Arc<Counters>) -> Watched<'_> {
+        let mut running = self.running();
+        let (name, expected) = (configuration.name, configuration.pinned.map(|(states, _)| states));
+        running.push(Running { name, expected, counters: counters.clone(), start: Instant::now() });
+        counters.stopped.store(self.stopped.load(Ordering::SeqCst), Ordering::Relaxed);
+        Watched { watch: self, counters: counters.clone() }
+    }
+
+    /// Ends all runs, and those that begin later at once. What they have not expanded makes them truncated.
+    pub fn stop(&self) {
+        let running = self.running();
+        self.stopped.store(true, Ordering::SeqCst);
+        running.iter().for_each(|running| running.counters.stopped.store(true, Ordering::Relaxed));
+    }
+
+    /// Whether somebody ended the runs.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// One line: every run with its states, its speed and what is left, and the memory of the process.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let describe = |running: &Running| {
+            let states = running.counters.expanded.load(Ordering::Relaxed);
+            let seconds = running.start.elapsed().as_secs_f64().max(1e-3);
+            let speed = states as f64 / seconds;
+            let left = running.expected.map_or(String::new(), |expected| {
+                let rest = (expected as u64).saturating_sub(states) as f64;
+                format!(" of {:.1} M, {:.0} s left", expected as f64 / 1e6, rest / speed.max(1.0))
+            });
+            format!("{} {:.1} M states{left}, {:.0} k/s", running.name, states as f64 / 1e6, speed / 1e3)
+        };
+        let mut parts: Vec<String> = self.running().iter().map(describe).collect();
+        parts.extend(resident_bytes().map(|bytes| format!("{} MiB", bytes >> 20)));
+        parts.join(" | ")
+    }
+
+    /// Writes [`Watch::line`] to standard error every few seconds while `body` runs.
+    pub fn narrating<T>(&self, body: impl FnOnce() -> T) -> T {
+        const EVERY: Duration = Duration::from_secs(5);
+        let (over, is_over) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // The sender is dropped at the end of the body, and by a panic too.
+                while is_over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                    // Whoever closed standard error does not want to know.
+                    let _ = writeln!(std::io::stderr(), "{}", self.line());
+                }
+            });
+            let _over = over;
+            body()
+        })
+    }
+}
+
+/// The memory of this process that is in use, where the system tells it.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
+}
+
+/// The most memory that this process ever used, where the system tells it.
+#[must_use]
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+}
+
+/// Processor time of this process, where the system tells it: on a shared machine the only speed that repeats.
+#[must_use]
+pub fn process_seconds() -> Option<f64> {
+    seconds_in("/proc/self/stat")
+}
+
+/// Processor time of the calling thread, where the system tells it.
+pub(crate) fn thread_seconds() -> Option<f64> {
+    seconds_in("/proc/thread-self/stat")
+}
+
+fn seconds_in(path: &str) -> Option<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(path).ok()?;
+    // The second field is a name in parentheses and may hold anything; user and system time are the
+    // 14th and the 15th.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    let ticks: f64 = fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?;
+    Some(ticks / TICKS_PER_SECOND)
+}
