@@ -80,8 +80,7 @@ fn note_departures<P: Subject>(under_way: &mut Vec<UnderWay>, state: &State<P>, 
     for (from, to) in state.directions() {
         let Some(queue) = state.queue(from, to) else { continue };
         for packet in &queue.packets {
-            let is_same =
-                |known: &&UnderWay| (known.from, known.to) == (from, to) && known.packet == *packet;
+            let is_same = |known: &&UnderWay| (known.from, known.to) == (from, to) && known.packet == *packet;
             let on_link = queue.packets.iter().filter(|other| *other == packet).count();
             if under_way.iter().filter(is_same).count() < on_link {
                 under_way.push(UnderWay { from, to, packet: packet.clone(), since: row });
@@ -111,9 +110,9 @@ fn draw<P: Subject>(
             let queue = before.queue(way.from, way.to);
             let packet = queue.and_then(|queue| queue.packets.get(usize::from(way.position)));
             let Some(packet) = packet else { return };
-            let position = under_way.iter().position(|known| {
-                (known.from, known.to) == (way.from, way.to) && known.packet == *packet
-            });
+            let position = under_way
+                .iter()
+                .position(|known| (known.from, known.to) == (way.from, way.to) && known.packet == *packet);
             let since = position.map_or(row, |at| under_way[at].since);
             if let Some(at) = position
                 && !matches!(action, Action::Duplicate(_))

@@ -40,6 +40,13 @@ pub fn saved_paths(folder: &Path) -> io::Result<Vec<(String, Trace)>> {
     Ok(traces)
 }
 
+/// The saved path of a bug, if it was found by a configuration.
+#[must_use]
+pub fn saved_path_of(bug: Bug) -> Option<Trace> {
+    let path = Path::new(TRACES).join(bug.name()).with_extension("trace");
+    fs::read_to_string(path).ok()?.parse().ok()
+}
+
 /// Serves the Explorer until the process ends, after printing where, and the links of all saved paths
 /// through this configuration under this bug.
 ///

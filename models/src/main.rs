@@ -3,19 +3,22 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use dkv::cluster::Shipped;
-use dkv_models::ceiling;
+use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::check::{Report, check_all};
 use dkv_models::configurations::{self, Configuration, Set};
-use dkv_models::memo::Stepping;
-use dkv_models::model::Replication;
+use dkv_models::hunt::{self, table};
+use dkv_models::letters::Subject;
 use dkv_models::progress::{Watch, peak_bytes, process_seconds};
-use stateright::Model;
+use dkv_models::trace::{End, Played, Trace};
+use dkv_models::{ceiling, explorer};
 
 /// Explores the consensus code that ships: every order of events within stated bounds.
 #[derive(Parser)]
@@ -39,14 +42,45 @@ enum Command {
         #[arg(long, value_name = "COUNT")]
         states_max: Option<NonZeroUsize>,
     },
-    /// Serves stateright's Explorer.
+    /// Looks for every injected bug. Exit status: 0 all found, 1 not all, 2 bad arguments, 3 interrupted.
+    Bugs {
+        /// Only these bugs.
+        #[arg(value_name = "NAME", value_parser = bug)]
+        bugs: Vec<Bug>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Keep what is found in this folder: paths as NAME.trace, simulated worlds as NAME.scn.
+        #[arg(long, value_name = "FOLDER")]
+        save: Option<PathBuf>,
+        /// How many bugs are looked for side by side; as many as there are cores unless told.
+        #[arg(long, value_name = "COUNT")]
+        threads: Option<NonZeroUsize>,
+    },
+    /// Serves stateright's Explorer, and prints the links of saved paths.
     Explore {
-        /// The configuration to look at.
-        #[arg(value_name = "NAME", value_parser = name, default_value = "replication")]
-        configuration: &'static str,
+        /// The configuration to look at; that of the bug's saved path, or `replication`.
+        #[arg(value_name = "CONFIG", value_parser = name)]
+        configuration: Option<&'static str>,
+        /// The replicas have this bug.
+        #[arg(long, value_name = "NAME", value_parser = bug)]
+        bug: Option<Bug>,
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:3000")]
         address: SocketAddr,
+    },
+    /// Plays a saved path step by step, and prints where the Explorer shows it. Exit status: 0 it ends as it
+    /// says, 1 it does not, 2 it cannot be read.
+    Replay {
+        /// A file that `bugs --save` wrote; or the name of a bug.
+        #[arg(value_name = "TRACE")]
+        file: PathBuf,
+        /// Play it with the rules that ship, under which every property must hold.
+        #[arg(long)]
+        shipped: bool,
+        /// Print the state after every step.
+        #[arg(long)]
+        states: bool,
     },
     /// Lists the configurations.
     List,
@@ -87,7 +121,7 @@ impl Selection {
     }
 
     fn threads(&self) -> NonZeroUsize {
-        self.threads.or(std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        self.threads.unwrap_or_else(cores)
     }
 }
 
@@ -154,6 +188,17 @@ fn name(name: &str) -> Result<&'static str, String> {
     })
 }
 
+fn bug(name: &str) -> Result<Bug, String> {
+    Bug::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+        format!("there is no such bug; there are {}", names.join(", "))
+    })
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { selection, json, states_max } => {
@@ -168,19 +213,24 @@ fn main() -> ExitCode {
             say(&if json { run.json() } else { run.summary() });
             ExitCode::from(run.status())
         }
-        Command::Explore { configuration, address } => {
-            if let Err(error) = std::net::TcpListener::bind(address) {
-                eprintln!("error: cannot listen on {address}: {error}");
-                return ExitCode::from(2);
-            }
-            let Some(configuration) = configurations::named(configuration) else { return ExitCode::from(2) };
-            say(&format!("{} at http://{address}", configuration.name));
-            let _ = Replication::<Shipped>::new(configuration, Stepping::Memoised)
-                .itemised()
-                .checker()
-                .serve(address);
-            ExitCode::SUCCESS
+        Command::Bugs { bugs, json, save, threads } => {
+            ExitCode::from(hunt_all(bugs, json, save.as_deref(), threads.unwrap_or_else(cores)))
         }
+        Command::Explore { configuration, bug, address } => {
+            let saved = bug.and_then(explorer::saved_path_of).map(|trace| trace.configuration);
+            let named = configuration.and_then(configurations::named);
+            let Some(configuration) = named.or(saved).or_else(|| configurations::named("replication")) else {
+                return ExitCode::from(2);
+            };
+            match explorer::serve(configuration, bug, address) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: cannot serve at {address}: {error}");
+                    ExitCode::from(2)
+                }
+            }
+        }
+        Command::Replay { file, shipped, states } => ExitCode::from(replay(&file, shipped, states)),
         Command::Bench { selection } => {
             let ceiling = ceiling::measure();
             say(&ceiling.to_string());
@@ -203,18 +253,114 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Runs what is selected, tells on standard error how far it is, and ends early when it is interrupted.
-fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl Fn(&Report) + Sync) -> Run {
-    let watch = Arc::new(Watch::default());
-    let on_interrupt = watch.clone();
+/// The first interrupt ends what is watched, the second the process.
+fn stop_when_interrupted(watch: &Arc<Watch>) {
+    let watch = watch.clone();
     if let Err(error) = ctrlc::set_handler(move || {
-        if on_interrupt.is_stopped() {
+        if watch.is_stopped() {
             std::process::exit(3);
         }
-        on_interrupt.stop();
+        watch.stop();
     }) {
         eprintln!("an interrupt will end this without a report: {error}");
     }
+}
+
+/// Looks for bugs, and returns the exit status.
+fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsize) -> u8 {
+    let watch = Arc::new(Watch::default());
+    stop_when_interrupted(&watch);
+    let bugs = if bugs.is_empty() { hunt::quarry() } else { bugs };
+    if !json {
+        say(&table::head());
+    }
+    let start = Instant::now();
+    let (done, unsaved) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let verdicts = hunt::hunt_all(
+        &bugs,
+        threads,
+        || watch.is_stopped(),
+        |bug, found| {
+            if !json {
+                say(&table::line(bug, found));
+            }
+            if let (Some(found), Some(folder)) = (found, save)
+                && let Err(error) = table::save(found, folder)
+            {
+                eprintln!("{bug} is not kept: {error}");
+                unsaved.fetch_add(1, Ordering::Relaxed);
+            }
+            let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+            eprintln!("{done} of {} bugs in {:.0} s", bugs.len(), start.elapsed().as_secs_f64());
+        },
+    );
+    let seconds = start.elapsed().as_secs_f64();
+    say(&if json {
+        table::json(&verdicts, seconds, !watch.is_stopped()).to_string()
+    } else {
+        table::summary(&verdicts, seconds)
+    });
+    let are_all_found = verdicts.iter().all(|(_, found)| found.is_some());
+    match (are_all_found && unsaved.into_inner() == 0, watch.is_stopped()) {
+        (true, _) => 0,
+        (false, true) => 3,
+        (false, false) => 1,
+    }
+}
+
+/// Plays a saved path, and returns the exit status.
+fn replay(file: &Path, shipped: bool, states: bool) -> u8 {
+    // A bug's name stands for its file.
+    let named = Path::new(explorer::TRACES).join(file).with_extension("trace");
+    let file = if !file.exists() && named.exists() { named } else { file.to_owned() };
+    let trace = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+    let trace: Trace = match trace.and_then(|text| text.parse()) {
+        Ok(trace) => trace,
+        Err(error) => {
+            eprintln!("error: {}: {error}", file.display());
+            return 2;
+        }
+    };
+    let bug = trace.bug.filter(|_| !shipped);
+    match bug {
+        None => tell(&trace, &trace.play::<Shipped>(), bug, states),
+        Some(_) => with_bug(bug, || tell(&trace, &trace.play::<Injected>(), bug, states)),
+    }
+}
+
+fn tell<P: Subject>(trace: &Trace, played: &Played<P>, bug: Option<Bug>, states: bool) -> u8 {
+    let name = trace.configuration.name;
+    say(&bug.map_or(format!("{name}, as it ships"), |bug| format!("{name} with {bug}: {}", bug.summary())));
+    for (number, (action, state)) in (1..).zip(trace.actions.iter().zip(&played.states[1..])) {
+        say(&format!("{number:>4}  {action}"));
+        if states {
+            say(&format!("{state:?}\n"));
+        }
+    }
+    let done = played.choices.len();
+    let end = match &played.end {
+        End::Holds => "every property holds".to_owned(),
+        End::Broken(broken) => format!("VIOLATED {broken}"),
+        End::Impossible => format!("step {} is impossible: {}", done + 1, trace.actions[done]),
+    };
+    say(&end);
+    let options = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
+    say(&format!(
+        "`cargo model explore {name}{options}` shows it at http://127.0.0.1:3000{}",
+        played.fragment()
+    ));
+    let is_as_expected = match &played.end {
+        End::Broken(broken) => bug.is_some() && broken.property == trace.property,
+        // Under the rules that ship, the path may lead elsewhere.
+        End::Holds | End::Impossible => bug.is_none(),
+    };
+    u8::from(!is_as_expected)
+}
+
+/// Runs what is selected, tells on standard error how far it is, and ends early when it is interrupted.
+fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl Fn(&Report) + Sync) -> Run {
+    let watch = Arc::new(Watch::default());
+    stop_when_interrupted(&watch);
     let (start, start_core) = (Instant::now(), process_seconds());
     let (wanted, threads) = (selection.configurations(), selection.threads());
     let reports = watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, on_report));

@@ -109,10 +109,13 @@ fn explore() -> (Guest, u16, Vec<String>) {
     let link = output
         .lines()
         .map(|line| line.expect("it prints text"))
-        .find_map(|line| line.starts_with(&format!("{BUG} ")).then(|| line.split("/#/steps/").nth(1).map(str::to_owned)))
+        .find_map(|line| {
+            line.starts_with(&format!("{BUG} ")).then(|| line.split("/#/steps/").nth(1).map(str::to_owned))
+        })
         .flatten()
         .expect("the link of the saved path is printed");
-    let choices: Vec<String> = link.split_whitespace().next().unwrap_or("").split('/').map(str::to_owned).collect();
+    let choices: Vec<String> =
+        link.split_whitespace().next().unwrap_or("").split('/').map(str::to_owned).collect();
     assert!(choices.len() > 5, "{link}");
     await_some("the Explorer listens", || TcpStream::connect(("127.0.0.1", port)).ok());
     (guest, port, choices)
@@ -137,7 +140,8 @@ fn it_speaks_http() {
     let first = first.as_array().expect("a list");
     assert!(!first.is_empty());
     for step in first {
-        let text = |field: &str| step[field].as_str().unwrap_or_else(|| panic!("no {field} in {step}")).to_owned();
+        let text =
+            |field: &str| step[field].as_str().unwrap_or_else(|| panic!("no {field} in {step}")).to_owned();
         assert!(text("action").parse::<dkv_models::actions::Action>().is_ok(), "{step}");
         assert!(text("state").starts_with("n0"), "{step}");
         assert!(text("outcome").contains("every property holds"), "{step}");
@@ -189,7 +193,8 @@ impl Browser {
             "--disable-sync",
             "--window-size=1400,1100",
         ];
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+        let wanted =
+            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
         let (status, body) = request(port, "POST", "/session", &wanted.to_string())?;
         assert_eq!(status, 200, "{body}");
         let answer: Value = serde_json::from_str(&body).expect("JSON");
@@ -230,7 +235,8 @@ impl Browser {
     fn click(&self, heading: &str, text: &str) {
         let xpath = format!("(//h2[.='{heading}']/following-sibling::ul[1]//a[contains(., '{text}')])[1]");
         let found = self.call("POST", "element", &json!({ "using": "xpath", "value": xpath }));
-        let element = found.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element");
+        let element =
+            found.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element");
         self.call("POST", &format!("element/{element}/click"), &json!({}));
     }
 }

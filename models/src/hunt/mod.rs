@@ -258,15 +258,22 @@ fn first_violation(
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures)
         .target_state_count(states_max.get());
-    let violation = |checker: &dyn Fn() -> Option<Vec<Action>>, states: usize| Some((checker()?, states as u64));
+    let violation =
+        |checker: &dyn Fn() -> Option<Vec<Action>>, states: usize| Some((checker()?, states as u64));
     match breadth {
         Breadth::First => {
             let checker = builder.spawn_bfs().join();
-            violation(&|| checker.discovery(HOLDS).map(|path| path.into_actions()), checker.unique_state_count())
+            violation(
+                &|| checker.discovery(HOLDS).map(|path| path.into_actions()),
+                checker.unique_state_count(),
+            )
         }
         Breadth::Last => {
             let checker = builder.spawn_dfs().join();
-            violation(&|| checker.discovery(HOLDS).map(|path| path.into_actions()), checker.unique_state_count())
+            violation(
+                &|| checker.discovery(HOLDS).map(|path| path.into_actions()),
+                checker.unique_state_count(),
+            )
         }
     }
 }
@@ -314,8 +321,7 @@ pub fn scenario(bug: Bug, seed: u64, failure: &Failure) -> Result<String, String
         let (plan, actions) = (run.plan().clone(), run.take_actions());
         let fails = |plan: &_, steps: &[Step]| {
             let mut kept = Vec::new();
-            let result =
-                guarded(|| reproduce::<Injected, Rules>(plan, steps, failure.name, seed, &mut kept));
+            let result = guarded(|| reproduce::<Injected, Rules>(plan, steps, failure.name, seed, &mut kept));
             let is_same = result.map_or(failure.name == NO_PANIC, |found| found.is_some());
             ControlFlow::<(), _>::Continue(is_same.then_some(kept))
         };

@@ -47,7 +47,8 @@ pub fn summary(verdicts: &[(Bug, Option<Found>)], seconds: f64) -> String {
     durations.sort_by(f64::total_cmp);
     let mut text = format!("{} of {} bugs found in {seconds:.0} s", durations.len(), verdicts.len());
     if let (Some(median), Some(most)) = (durations.get(durations.len() / 2), durations.last()) {
-        let _ = write!(text, "; the search that found one took {median:.3} s in the median, at most {most:.1} s");
+        let _ =
+            write!(text, "; the search that found one took {median:.3} s in the median, at most {most:.1} s");
     }
     text
 }
