@@ -220,7 +220,7 @@ pub fn check<R: Rules + Send + Sync + 'static>(
 }
 
 /// Processor time of this process so far: on a shared machine the only speed that repeats.
-fn core_seconds() -> Option<f64> {
+pub(crate) fn core_seconds() -> Option<f64> {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is a name in parentheses and may hold anything; user and system time are the

@@ -47,13 +47,17 @@
 //! `election_safety`, `leader_completeness`, `term_monotonic` and `vote_stability` are judged and cannot
 //! fail; they are here so that the worlds that can break them need no new definitions.
 
+pub mod actors;
 pub mod bugs;
 pub mod check;
 pub mod configurations;
 pub mod converge;
 pub mod environment;
+pub mod exhaust;
 pub mod model;
 pub mod properties;
+pub mod refinement;
 pub mod shared;
+pub mod spec;
 pub mod state;
 mod text;
