@@ -91,6 +91,16 @@ pub fn observe<V: Clone + Debug + Ord + Hash>(
     shown: &Shown<V>,
 ) -> Result<Option<Action<V>>, String> {
     let before = cluster.replicas.get(&at).ok_or("nobody knows it")?;
+    let mut shown = shown.clone();
+    let len = cluster.committed.len();
+    if shown.purged > len {
+        // Committed and compacted in one step: what it has compacted it held before.
+        let compacted = before.tail.get(..shown.purged - len).filter(|_| before.prefix == len);
+        let compacted = compacted.ok_or("compacts what it did not hold")?;
+        shown.entries.splice(..0, compacted.iter().cloned());
+        shown.purged = len;
+    }
+    let shown = &shown;
     let now = project(shown, &cluster.committed)?;
     let commits = shown.known.saturating_sub(cluster.committed.len());
     let old = now.tail.iter().rposition(|value| cluster.open.contains(value)).map_or(0, |last| last + 1);
