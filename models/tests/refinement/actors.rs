@@ -2,25 +2,10 @@
 use dkv::raft::{Limits, Raft};
 use dkv_models::actors::*;
 use dkv_models::exhaust::exhaust;
-use dkv_models::spec::explore::Bounds;
-#[test]
-fn x() {
-    for (r, v) in [(3, 1), (3, 2)] {
-        let report = exhaust("spec", || Bounds::new(r, v));
-        println!("{}", report.line());
-        println!("{:?}", report.actions);
-    }
-}
 #[test]
 fn a() {
     // Election, LeaderFresh, CheckQuorum, Heartbeat, Transfer
-    for (p, c, t) in [
-        (1, 0, [0, 0, 0, 1, 0]),
-        (1, 1, [0, 0, 0, 1, 0]),
-        (1, 0, [1, 1, 0, 0, 0]),
-        (1, 1, [1, 1, 0, 0, 0]),
-        (1, 1, [1, 1, 0, 1, 0]),
-    ] {
+    for (p, c, t) in [(1, 1, [0, 0, 0, 1, 0]), (1, 1, [1, 1, 0, 0, 0])] {
         let report = exhaust("actors", || {
             Actors::<Raft>::new(3, Limits::default(), Budgets { proposals: p, partitions: c, timers: t })
         });
