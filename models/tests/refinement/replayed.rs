@@ -205,6 +205,18 @@ impl Pair {
         self.leaders().into_iter().find(|leader| reached.contains(leader))
     }
 
+    /// If whoever leads is behind the times, it notices that it hears no majority. Otherwise healing would end
+    /// without a leader, and how far the old one's log gets before it steps down depends on the order of messages.
+    fn depose_the_last(&mut self) {
+        let newest = self.up().into_iter().map(|id| self.term(id)).max();
+        let leaders = self.leaders();
+        if leaders.iter().all(|leader| Some(self.term(*leader)) < newest) {
+            for leader in leaders {
+                (0..2).for_each(|_| self.real.timeout(node(leader), Timer::CheckQuorum));
+            }
+        }
+    }
+
     // --- both ---------------------------------------------------------------------------------------
 
     fn carry_out(&mut self, drawn: &Drawn) {
@@ -231,6 +243,7 @@ impl Pair {
                 self.settle();
             }
             Drawn::Heal => {
+                self.depose_the_last();
                 self.real.heal();
                 self.step(Action::Restore(self.model.cuts.clone()));
                 self.settle();
