@@ -198,10 +198,10 @@ pub struct Actors<R: Rules = Raft> {
     bug: Option<Bug>,
 }
 
-/// What must hold in every state.
-const REFINES: &str = "every_step_is_one_of_the_abstract_cluster";
+/// The property that every transition is a step of the abstract cluster, or none.
+pub const REFINES: &str = "refines_the_abstract_cluster";
 /// No handler panics and no assertion of the core fails.
-const NO_PANIC: &str = crate::properties::NO_PANIC;
+pub const NO_PANIC: &str = crate::properties::NO_PANIC;
 
 impl<R: Rules> Actors<R> {
     /// So many members under these budgets. They have the bug that is active now, if `R` has bugs.

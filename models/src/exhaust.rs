@@ -1,10 +1,11 @@
 //! Exhausting the models beside the direct one, by the rules of [`check`](mod@crate::check): depth first on one
 //! thread, no limit of the checker, exhausted only if every distinct state was expanded.
 //!
-//! Left out: truncated runs and convergence, which these models judge in their own way.
+//! Left out: convergence by running on, which these models judge in their own way or not at all.
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -57,16 +58,24 @@ pub trait Explored: Model {
     }
 }
 
-/// Visits every reachable state of a model. `make` makes it anew to look for a shorter way to a failure.
+/// Visits every reachable state of a model, which is made anew to look for a shorter way to a failure. A run
+/// that meets the bound `states_max` of generated states is truncated and never passes for exhausted.
 #[must_use]
-pub fn exhaust<M>(name: &'static str, make: impl Fn() -> M) -> Report
+pub fn exhaust<M>(name: &'static str, states_max: Option<NonZeroUsize>, make: impl Fn() -> M) -> Report
 where
     M: Explored + Send + Sync + 'static,
     M::State: Debug + Hash + Send + Sync + Clone + PartialEq,
     M::Action: Debug + Send + Sync + Clone + PartialEq,
 {
     let (start, start_core) = (Instant::now(), core_seconds());
-    let checker = make().checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
+    let search = |states_max: Option<NonZeroUsize>| {
+        let builder = make().checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
+        match states_max {
+            Some(states_max) => builder.target_state_count(states_max.get()),
+            None => builder,
+        }
+    };
+    let checker = search(states_max).spawn_dfs().join();
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = core_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -87,13 +96,7 @@ where
     let failure = named(Expectation::Always).into_iter().find(|name| checker.discovery(name).is_some());
     let verdict = match failure {
         Some(property) => {
-            let shorter = make()
-                .checker()
-                .threads(1)
-                .finish_when(HasDiscoveries::AnyFailures)
-                .target_state_count(SHORTEN_STATES_MAX)
-                .spawn_bfs()
-                .join();
+            let shorter = search(NonZeroUsize::new(SHORTEN_STATES_MAX)).spawn_bfs().join();
             let short = shorter.discovery(property);
             let path = short.or_else(|| checker.discovery(property)).expect("it was found");
             let wrong = checker.model().wrong(path.last_state());

@@ -54,6 +54,7 @@ pub mod configurations;
 pub mod converge;
 pub mod environment;
 pub mod exhaust;
+pub mod layers;
 pub mod model;
 pub mod properties;
 pub mod refinement;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use dkv::raft::Raft;
 use dkv_models::check::{Report, check};
 use dkv_models::configurations::{self, Configuration};
+use dkv_models::layers::{self, Layer};
 use dkv_models::model::Replication;
 use stateright::Model;
 
@@ -24,9 +25,9 @@ enum Command {
     /// Visits every reachable state. Exit status: 0 all holds, 1 something does not, 2 bad arguments, 3
     /// truncated.
     Check {
-        /// Only this configuration; may be given several times.
-        #[arg(long = "config", value_name = "NAME", value_parser = configuration)]
-        configurations: Vec<Configuration>,
+        /// Only this configuration or layer; may be given several times.
+        #[arg(long = "config", value_name = "NAME", value_parser = wanted)]
+        configurations: Vec<Wanted>,
         /// Print one JSON object with the reports.
         #[arg(long)]
         json: bool,
@@ -36,7 +37,7 @@ enum Command {
     },
     /// Serves stateright's Explorer.
     Explore {
-        /// The configuration to look at.
+        /// The configuration to look at; layers cannot be shown.
         #[arg(value_name = "NAME", value_parser = configuration, default_value = "replication")]
         configuration: Configuration,
         /// Where to listen.
@@ -49,9 +50,22 @@ enum Command {
 
 fn configuration(name: &str) -> Result<Configuration, String> {
     configurations::named(name).ok_or_else(|| {
-        let names: Vec<&str> = configurations::all().iter().map(|configuration| configuration.name).collect();
+        let mut names: Vec<&str> =
+            configurations::all().iter().map(|configuration| configuration.name).collect();
+        names.extend(layers::ALL.map(|layer| layer.name));
         format!("there is no such configuration; there are {}", names.join(", "))
     })
+}
+
+/// What can be checked.
+#[derive(Clone)]
+enum Wanted {
+    Direct(Configuration),
+    Layer(Layer),
+}
+
+fn wanted(name: &str) -> Result<Wanted, String> {
+    layers::named(name).map(Wanted::Layer).map_or_else(|| configuration(name).map(Wanted::Direct), Ok)
 }
 
 fn main() -> ExitCode {
@@ -68,23 +82,30 @@ fn main() -> ExitCode {
         }
         Command::List => {
             for configuration in configurations::all() {
-                println!("{:<12} {}", configuration.name, configuration.reason);
+                println!("{:<14} {}", configuration.name, configuration.reason);
+            }
+            for layer in layers::ALL {
+                println!("{:<14} {}", layer.name, layer.reason);
             }
             ExitCode::SUCCESS
         }
     }
 }
 
-fn check_all(mut wanted: Vec<Configuration>, json: bool, states_max: Option<NonZeroUsize>) -> ExitCode {
+fn check_all(mut wanted: Vec<Wanted>, json: bool, states_max: Option<NonZeroUsize>) -> ExitCode {
     if wanted.is_empty() {
-        wanted = configurations::all();
+        wanted = configurations::all().into_iter().map(Wanted::Direct).collect();
+        wanted.extend(layers::ALL.into_iter().filter(|layer| !layer.is_long).map(Wanted::Layer));
     }
     if !json {
         println!("{}", Report::head());
     }
     let mut reports = Vec::new();
-    for configuration in &wanted {
-        let report = check::<Raft>(configuration, states_max);
+    for wanted in &wanted {
+        let report = match wanted {
+            Wanted::Direct(configuration) => check::<Raft>(configuration, states_max),
+            Wanted::Layer(layer) => layer.check(states_max),
+        };
         if !json {
             println!("{}", report.line());
         }

@@ -2,8 +2,8 @@
 //!
 //! The state space is finite because the values are: no budget and no limit of the checker is needed. Tails are
 //! every arrangement of what is proposed, so what a replica may take is limited by the guards of the
-//! [`Cluster`] alone. Partitions isolate replicas; in a partition links may be cut again, and healing restores
-//! all of them.
+//! [`Cluster`] alone. A partition parts the replicas in two; parts may be parted again, and healing restores all
+//! links.
 //!
 //! Left out: one-way cuts, joining and leaving, electorates that change, several values proposed at once. Their
 //! guards have tests of their own (`tests/spec.rs`), and the simulated clusters take all of these steps.
@@ -57,8 +57,13 @@ impl Bounds {
         Bounds { replicas, values, counters: Counters::default() }
     }
 
-    fn isolating(&self, id: usize) -> Links {
-        (0..self.replicas).filter(|other| *other != id).flat_map(|other| [(id, other), (other, id)]).collect()
+    /// The directions between some replicas and the others.
+    fn between(&self, is_inside: impl Fn(usize) -> bool) -> Links {
+        let all = || 0..self.replicas;
+        all()
+            .flat_map(|from| all().map(move |to| (from, to)))
+            .filter(|(from, to)| is_inside(*from) != is_inside(*to))
+            .collect()
     }
 }
 
@@ -83,7 +88,7 @@ impl<V> Action<V> {
 
 /// The replicas that are cut off from all others.
 fn cut_off(bounds: &Bounds, cluster: &Cluster<u8>) -> impl Iterator<Item = usize> {
-    (0..bounds.replicas).filter(|id| bounds.isolating(*id).is_subset(&cluster.cuts))
+    (0..bounds.replicas).filter(|id| bounds.between(|other| other == *id).is_subset(&cluster.cuts))
 }
 
 /// Every log that might be taken, in a fixed order.
@@ -150,7 +155,10 @@ impl Model for Bounds {
             );
             actions.extend(logs.iter().cloned().map(|log| Action::Follow(*id, log)));
             actions.extend(logs.iter().cloned().map(|log| Action::Crash(*id, log)));
-            actions.push(Action::Cut(self.isolating(*id)));
+        }
+        // Each partition by the side that replica 0 is not on.
+        for side in 1..1_u32 << (self.replicas - 1) {
+            actions.push(Action::Cut(self.between(|id| id > 0 && side & (1 << (id - 1)) != 0)));
         }
         actions.push(Action::Restore(cluster.cuts.clone()));
     }

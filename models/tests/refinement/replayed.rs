@@ -9,11 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dkv::cluster::{self, Outcome};
+use dkv::cluster::{self, Outcome, Policies, Shipped};
 use dkv::codec::{from_bytes, to_bytes};
 use dkv::kv::{Command, KeyRange, Op, Put, Range, Store};
 use dkv::raft::{Bytes, Entry, EntryId, Index, NodeId, Payload, RequestId, Term, Timer};
 use dkv::replica::Failure;
+use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::refinement::{Shown, project};
 use dkv_models::spec::{Action, Cluster, Replica};
 use proptest::prelude::*;
@@ -62,9 +63,9 @@ fn key(number: u8) -> Bytes {
 }
 
 /// The abstract cluster, the real one, and what clients wait for.
-struct Pair {
+struct Pair<P: Policies> {
     model: Cluster<Value>,
-    real: cluster::Cluster<Store>,
+    real: cluster::Cluster<Store, P>,
     down: BTreeSet<usize>,
     writes: u64,
     /// Proposals without an answer.
@@ -77,7 +78,7 @@ struct Pair {
 }
 
 /// What happened.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Answered {
     applied: usize,
     reads: usize,
@@ -85,8 +86,8 @@ struct Answered {
     void: usize,
 }
 
-impl Pair {
-    fn new(replicas: usize) -> Pair {
+impl<P: Policies> Pair<P> {
+    fn new(replicas: usize) -> Pair<P> {
         Pair {
             model: Cluster::new(replicas),
             real: cluster::Cluster::with_options(
@@ -411,13 +412,17 @@ fn config(cases: u32) -> Config {
     config
 }
 
-#[test]
-fn a_cluster_does_what_the_abstract_one_does() {
+/// Draws and replays so many sequences, and says what happened in them.
+///
+/// # Errors
+/// A cluster did something else, as shrunk as `shrinks` allows.
+fn replay<P: Policies>(cases: u32, shrinks: u32) -> Result<Answered, String> {
     let total = std::cell::RefCell::new(Answered::default());
-    let mut runner = TestRunner::new(config(400));
-    let cases = (3..=5usize, proptest::collection::vec(drawn(), 1..40));
-    let result = runner.run(&cases, |(replicas, all)| {
-        let mut pair = Pair::new(replicas);
+    let mut config = config(cases);
+    config.max_shrink_iters = shrinks;
+    let sequences = (3..=5usize, proptest::collection::vec(drawn(), 1..40));
+    let result = TestRunner::new(config).run(&sequences, |(replicas, all)| {
+        let mut pair = Pair::<P>::new(replicas);
         all.iter().for_each(|drawn| pair.carry_out(drawn));
         let mut total = total.borrow_mut();
         total.applied += pair.answered.applied;
@@ -426,8 +431,32 @@ fn a_cluster_does_what_the_abstract_one_does() {
         total.void += pair.void.len();
         Ok(())
     });
-    println!("{:?}", total.borrow());
-    result.unwrap_or_else(|error| panic!("{error}"));
-    let Answered { applied, reads, elected, void } = total.into_inner();
-    assert!(applied > 0 && reads > 0 && elected > 0 && void > 0, "all of it happens");
+    result.map(|()| total.into_inner()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_cluster_does_what_the_abstract_one_does() {
+    let happened = replay::<Shipped>(4_000, u32::MAX).unwrap_or_else(|difference| panic!("{difference}"));
+    let Answered { applied, reads, elected, void } = happened;
+    assert!(applied > 0 && reads > 0 && elected > 0 && void > 0, "all of it happens: {happened:?}");
+}
+
+/// Bugs that make a cluster do something else in an order of events that a cluster at rest goes through.
+const DIFFERENT: &[Bug] = &[
+    Bug::MinorityIsEnough,
+    Bug::AnsweredOnAppend,
+    Bug::NoUpToDateCheck,
+    Bug::ConflictKept,
+    Bug::ReadsUnconfirmed,
+    Bug::AcknowledgementIgnored,
+    Bug::ReceiptIgnored,
+    Bug::CutLinksCarry,
+];
+
+#[test]
+fn a_bug_makes_a_difference() {
+    for bug in DIFFERENT {
+        let difference = with_bug(Some(*bug), || replay::<Injected>(4_000, 0));
+        assert!(difference.is_err(), "{bug}: {difference:?}");
+    }
 }

@@ -6,12 +6,13 @@ use dkv_models::spec::explore::Bounds;
 use dkv_models::spec::{Action, Cluster, Electorate, Replica};
 
 /// Replicas and values, distinct states, transitions, depth.
-const FROZEN: &[(usize, u8, (usize, usize, usize))] = &[];
+const FROZEN: &[(usize, u8, (usize, usize, usize))] =
+    &[(3, 2, (4_470, 75_816, 165)), (4, 2, (59_700, 1_474_800, 1_644))];
 
 #[test]
 fn the_abstract_cluster_is_exhausted_with_frozen_counts() {
     for (replicas, values, frozen) in FROZEN {
-        let run = || exhaust("abstract", || Bounds::new(*replicas, *values));
+        let run = || exhaust("abstract", None, || Bounds::new(*replicas, *values));
         let (first, second) = (run(), run());
         let counts = (first.distinct_states, first.transitions, first.depth);
         assert_eq!(first.verdict, Verdict::Holds, "{}", first.line());
@@ -23,7 +24,7 @@ fn the_abstract_cluster_is_exhausted_with_frozen_counts() {
 
 #[test]
 fn with_one_value_there_is_no_conflict_and_the_run_is_vacuous() {
-    let report = exhaust("abstract", || Bounds::new(3, 1));
+    let report = exhaust("abstract", None, || Bounds::new(3, 1));
     let Verdict::Vacuous(unseen) = report.verdict else { panic!("{}", report.line()) };
     assert!(unseen.contains(&"two_tails_conflict"), "{unseen:?}");
     assert_eq!(report.distinct_states, 145);
