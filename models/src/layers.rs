@@ -9,9 +9,13 @@ use std::num::NonZeroUsize;
 use dkv::raft::{Limits, Raft, Timer};
 
 use crate::actors::{Actors, Budgets};
-use crate::check::Report;
+use crate::check::{Report, Verdict};
 use crate::exhaust::exhaust;
+use crate::properties::Broken;
 use crate::spec::explore::Bounds;
+
+/// The property that an exhausted run has the frozen counts.
+pub const FROZEN_COUNTS: &str = "frozen_counts";
 
 /// A named and bounded model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub struct Layer {
     pub reason: &'static str,
     /// Whether it is checked only if it is asked for by name.
     pub is_long: bool,
+    /// How many distinct states and transitions it has. Others show that the code or the model has changed.
+    pub frozen: (usize, usize),
     bounds: Bound,
 }
 
@@ -39,30 +45,35 @@ pub const ALL: [Layer; 5] = [
         name: "abstract-quick",
         reason: "the abstract cluster by itself, with two values",
         is_long: false,
+        frozen: (4_470, 75_816),
         bounds: Bound::Abstract(3, 2),
     },
     Layer {
         name: "abstract",
         reason: "the abstract cluster by itself: what it allows is safe and converges",
         is_long: false,
+        frozen: (181_730, 6_915_286),
         bounds: Bound::Abstract(3, 3),
     },
     Layer {
         name: "actors-quick",
         reason: "the actor model, with one partition and no heartbeat",
         is_long: false,
+        frozen: (31_827, 90_817),
         bounds: Bound::Actors(1, 1, 1, 0),
     },
     Layer {
         name: "actors",
         reason: "propose, partition and heal over two terms: every step is one of the abstract cluster",
         is_long: false,
+        frozen: (1_426_906, 6_711_187),
         bounds: Bound::Actors(1, 3, 1, 1),
     },
     Layer {
         name: "actors-long",
         reason: "the actor model, with more heartbeats; only by name",
         is_long: true,
+        frozen: (5_458_051, 24_471_248),
         bounds: Bound::Actors(1, 1, 1, 2),
     },
 ];
@@ -85,9 +96,20 @@ pub fn budgets(proposals: u8, partitions: u8, elections: u8, heartbeats: u8) -> 
 
 impl Layer {
     /// Visits every reachable state. `states_max` bounds the states that are generated, as for
-    /// [`check`](crate::check::check).
+    /// [`check`](crate::check::check). An exhausted run with other than the frozen counts fails.
     #[must_use]
     pub fn check(&self, states_max: Option<NonZeroUsize>) -> Report {
+        let mut report = self.exhaust(states_max);
+        let counts = (report.distinct_states, report.transitions);
+        if report.verdict == Verdict::Holds && counts != self.frozen {
+            let detail = format!("{counts:?} distinct states and transitions, not {:?}", self.frozen);
+            report.verdict =
+                Verdict::Violated { broken: Broken { property: FROZEN_COUNTS, detail }, path: Vec::new() };
+        }
+        report
+    }
+
+    fn exhaust(&self, states_max: Option<NonZeroUsize>) -> Report {
         match self.bounds {
             Bound::Abstract(replicas, values) => {
                 exhaust(self.name, states_max, || Bounds::new(replicas, values))

@@ -12,6 +12,19 @@
 //!        model ── check      stateright's Model; exhaust, report, shorten what is found
 //! ```
 //!
+//! **Three models.** That is the *direct model*, the fast and complete one. Above it are two others, each checked
+//! against the next:
+//!
+//! ```text
+//!        spec ── spec::explore   the abstract cluster, no line of the shipped code; exhausted by itself
+//!          ▲ every step is a step of it, or none                     refinement
+//!       actors                   the shipped Replica as stateright actors; two terms, a million states
+//!          ║ the same states                                         tests/refinement
+//!        model                   the direct model
+//! ```
+//!
+//! [`refinement`] also follows simulated clusters, step by step. [`layers`] names the bounds, [`exhaust`] runs them.
+//!
 //! **What is explored.** Replicas of [`dkv::replica::Replica`], the value that the server runs, around
 //! FIFO links that can be cut and disks whose completions are events. Between two events the code is
 //! the shipped code; nothing of the protocol is written down here a second time. Commands are one byte.
@@ -42,7 +55,7 @@
 //! follows from its log, and the replica costs 20 to 35 % more time (it is larger to copy and to hash).
 //! For that, the answers to clients are checked, and what is explored is all that a server decides.
 //!
-//! Left out: elections and every timer but the heartbeat, crashes and restarts, reads, snapshots, changes
+//! Left out of the direct model: elections and every timer but the heartbeat, crashes and restarts, reads, snapshots, changes
 //! of members, duplicated and reordered packets, symmetry reduction, memoised steps. In one term
 //! `election_safety`, `leader_completeness`, `term_monotonic` and `vote_stability` are judged and cannot
 //! fail; they are here so that the worlds that can break them need no new definitions.

@@ -6,7 +6,7 @@
 //! links.
 //!
 //! Left out: one-way cuts, joining and leaving, electorates that change, several values proposed at once. Their
-//! guards have tests of their own (`tests/spec.rs`), and the simulated clusters take all of these steps.
+//! guards have tests of their own (`tests/refinement/spec.rs`), and the simulated clusters take all of these steps.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,11 @@ pub struct Bounds {
     counters: Counters,
 }
 
-/// The states that an exhausted run must have met.
-const WITNESSES: [(&str, fn(&Bounds, &Cluster<u8>) -> bool); 6] = [
+/// The name of a situation, and whether a state shows it.
+type Witness = (&'static str, fn(&Bounds, &Cluster<u8>) -> bool);
+
+/// The situations that an exhausted run must have met.
+const WITNESSES: [Witness; 6] = [
     ("commits_while_one_is_cut_off", |bounds, cluster| {
         let is_behind = |id: &usize| cluster.replicas[id].prefix < cluster.committed.len();
         cut_off(bounds, cluster).filter(is_behind).count() > 0

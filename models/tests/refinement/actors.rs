@@ -38,6 +38,9 @@ fn the_actor_model_is_exhausted_with_frozen_counts() {
 fn what_was_cut_short_or_shows_nothing_does_not_pass() {
     let layer = layers::named("actors-quick").expect("it exists");
     assert_eq!(layer.check(NonZeroUsize::new(5_000)).verdict, Verdict::Truncated);
+    let mut other = layer;
+    other.frozen = (31_827, 90_816);
+    assert_eq!(other.check(None).status(), 1, "a run with other counts than the frozen ones fails");
     let still = exhaust("actors", None, || Actors::<Raft>::new(3, Limits::default(), budgets(1, 0, 0, 1)));
     let Verdict::Vacuous(unseen) = &still.verdict else { panic!("{}", still.line()) };
     assert!(unseen.contains(&"commits_while_one_is_cut_off"), "{unseen:?}");
