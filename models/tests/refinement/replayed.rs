@@ -5,7 +5,8 @@
 //!
 //! *At rest*: whoever a leader reaches has its log, and knows that to be committed which a majority holds.
 //!
-//! From the real cluster comes only what the abstract one does not have: who leads, and in which term.
+//! From the real cluster comes only what the abstract one does not have: who leads, in which term, and how much a
+//! leader that was replaced without noticing has counted of what the others committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,9 +148,21 @@ impl<P: Policies> Pair<P> {
             let count = self.agreed(leader);
             if count > 0 {
                 self.step(Action::Lead(leader, self.model.electorate.clone(), count, Vec::new()));
-                self.tell(leader, &reached);
+            } else if !self.is_majority(reached.len()) {
+                self.count_late(leader);
             }
+            self.tell(leader, &reached);
         }
+    }
+
+    /// A leader that was replaced without noticing may count as committed what others have committed meanwhile, if
+    /// enough of those who hold it have told it so.
+    fn count_late(&mut self, leader: usize) {
+        let counted =
+            self.real.replica(node(leader)).map_or(Index::ZERO, |replica| replica.node().commit_index());
+        let log = self.model.replicas[&leader].clone();
+        let known = log.prefix.min(counted.0 as usize).max(log.known);
+        self.step(Action::Follow(leader, Replica { known, ..log }));
     }
 
     /// How much of a leader's tail a majority holds, those that are out of reach too: they have acknowledged it.
