@@ -15,6 +15,19 @@
 //!        model ── check      stateright's Model; exhaust, report, shorten what is found
 //! ```
 //!
+//! **Three models.** That is the *direct model*, the fast and complete one. Above it are two others, each checked
+//! against the next:
+//!
+//! ```text
+//!        spec ── spec::explore   the abstract cluster, no line of the shipped code; exhausted by itself
+//!          ▲ every step is a step of it, or none                     refinement
+//!       actors                   the shipped Replica as stateright actors; two terms, a million states
+//!          ║ the same states                                         tests/refinement
+//!        model                   the direct model
+//! ```
+//!
+//! [`refinement`] also follows simulated clusters, step by step. [`layers`] names the bounds, [`exhaust`] runs them.
+//!
 //! **What is explored.** [`dkv::cluster::Member`], which is the replica that the server runs, the store that
 //! ships, a disk whose unsynced writes a crash can lose, and the executor between them. Around it are links
 //! that can be cut, or that double, lose and reorder. Between two events the code is the shipped code;
@@ -53,6 +66,7 @@
 //! changes of members (the core has none), and symmetry reduction.
 
 pub mod actions;
+pub mod actors;
 pub mod budgets;
 pub mod bugs;
 pub mod ceiling;
@@ -61,10 +75,12 @@ pub mod configurations;
 pub mod converge;
 mod diagram;
 pub mod environment;
+pub mod exhaust;
 pub mod explorer;
 mod guard;
 pub mod hunt;
 pub mod interned;
+pub mod layers;
 pub mod letters;
 pub mod local;
 pub mod memo;
@@ -72,8 +88,10 @@ pub mod model;
 mod oracle;
 pub mod progress;
 pub mod properties;
+pub mod refinement;
 pub mod report;
 pub mod requests;
+pub mod spec;
 pub mod state;
 mod text;
 pub mod trace;

@@ -15,6 +15,7 @@ use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::check::{Report, check_all};
 use dkv_models::configurations::{self, Configuration, Set};
 use dkv_models::hunt::{self, table};
+use dkv_models::layers::{self, Layer};
 use dkv_models::letters::Subject;
 use dkv_models::progress::{Watch, peak_bytes, process_seconds};
 use dkv_models::trace::{End, Played, Trace};
@@ -94,8 +95,8 @@ enum Command {
 /// Which configurations, and how many at a time.
 #[derive(Args)]
 struct Selection {
-    /// Only this configuration; may be given several times.
-    #[arg(long = "config", value_name = "NAME", value_parser = name)]
+    /// Only this configuration or layer; may be given several times.
+    #[arg(long = "config", value_name = "NAME", value_parser = any_name)]
     configurations: Vec<&'static str>,
     /// The small set of every test run, instead of that of every merge.
     #[arg(long, conflicts_with_all = ["deep", "configurations"])]
@@ -109,15 +110,27 @@ struct Selection {
 }
 
 impl Selection {
+    fn set(&self) -> Set {
+        match (self.quick, self.deep) {
+            (true, _) => Set::Quick,
+            (false, true) => Set::Deep,
+            (false, false) => Set::Ci,
+        }
+    }
+
     fn configurations(&self) -> Vec<Configuration> {
         if !self.configurations.is_empty() {
             return self.configurations.iter().filter_map(|name| configurations::named(name)).collect();
         }
-        configurations::of_set(match (self.quick, self.deep) {
-            (true, _) => Set::Quick,
-            (false, true) => Set::Deep,
-            (false, false) => Set::Ci,
-        })
+        configurations::of_set(self.set())
+    }
+
+    /// The models above the direct one.
+    fn layers(&self) -> Vec<Layer> {
+        if !self.configurations.is_empty() {
+            return self.configurations.iter().filter_map(|name| layers::named(name)).collect();
+        }
+        layers::ALL.into_iter().filter(|layer| layer.set <= self.set()).collect()
     }
 
     fn threads(&self) -> NonZeroUsize {
@@ -188,6 +201,16 @@ fn name(name: &str) -> Result<&'static str, String> {
     })
 }
 
+/// The name of a configuration or of a layer.
+fn any_name(wanted: &str) -> Result<&'static str, String> {
+    let names = || layers::ALL.iter().map(|layer| layer.name);
+    let layer = names().find(|name| *name == wanted);
+    layer.map_or_else(
+        || name(wanted).map_err(|error| format!("{error}, {}", names().collect::<Vec<_>>().join(", "))),
+        Ok,
+    )
+}
+
 fn bug(name: &str) -> Result<Bug, String> {
     Bug::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
@@ -241,6 +264,9 @@ fn main() -> ExitCode {
         }
         Command::List => {
             for Configuration { name, set, reason, .. } in configurations::all() {
+                say(&format!("{name:<16} {:<6} {reason}", format!("{set:?}").to_lowercase()));
+            }
+            for Layer { name, set, reason, .. } in layers::ALL {
                 say(&format!("{name:<16} {:<6} {reason}", format!("{set:?}").to_lowercase()));
             }
             ExitCode::SUCCESS
@@ -363,7 +389,13 @@ fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl 
     stop_when_interrupted(&watch);
     let (start, start_core) = (Instant::now(), process_seconds());
     let (wanted, threads) = (selection.configurations(), selection.threads());
-    let reports = watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, on_report));
+    let mut reports =
+        watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, &on_report));
+    for layer in selection.layers().iter().take_while(|_| !watch.is_stopped()) {
+        eprintln!("{}: {}", layer.name, layer.reason);
+        reports.push(layer.check(states_max));
+        reports.last().into_iter().for_each(&on_report);
+    }
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     Run { reports, seconds, core_seconds }
