@@ -492,6 +492,13 @@ fn disorder() -> Vec<Configuration> {
             ..base("duplicates", "appends and answers that are doubled, lost, and overtake each other")
         },
         Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[(Proposals, 1), (Duplicates, 2), (Heartbeats, 1)]),
+            shows: &[ClientIsAnswered],
+            pinned: Some((145_732, 763_131)),
+            ..base("doubled-forwards", "a forwarded request that comes twice is proposed once")
+        },
+        Configuration {
             budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
             prelude: all_restarted(3),
             shows: &[LeaderElected, SplitVote, StaleMessage],

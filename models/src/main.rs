@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use dkv::cluster::Shipped;
+use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::ceiling;
 use dkv_models::check::{Report, check_all};
 use dkv_models::configurations::{self, Configuration, Set};
@@ -72,6 +73,9 @@ struct Selection {
     /// How many configurations run side by side; as many as there are cores unless told.
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
+    /// Plant this bug.
+    #[arg(long, value_name = "NAME", value_parser = bug)]
+    bug: Option<Bug>,
 }
 
 impl Selection {
@@ -154,6 +158,13 @@ fn name(name: &str) -> Result<&'static str, String> {
     })
 }
 
+fn bug(name: &str) -> Result<Bug, String> {
+    Bug::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+        format!("there is no such bug; there are {}", names.join(", "))
+    })
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { selection, json, states_max } => {
@@ -217,7 +228,10 @@ fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl 
     }
     let (start, start_core) = (Instant::now(), process_seconds());
     let (wanted, threads) = (selection.configurations(), selection.threads());
-    let reports = watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, on_report));
+    let reports = watch.narrating(|| match selection.bug {
+        None => check_all::<Shipped>(&wanted, states_max, threads, &watch, on_report),
+        bug => with_bug(bug, || check_all::<Injected>(&wanted, states_max, threads, &watch, on_report)),
+    });
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     Run { reports, seconds, core_seconds }
