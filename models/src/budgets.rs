@@ -106,14 +106,37 @@ impl Counts {
         self.0[budget as usize]
     }
 
+    /// The budgets of which not everything is used.
+    #[must_use]
+    pub fn left_of(&self, bounds: &Counts) -> Left {
+        let pairs = self.0.iter().zip(&bounds.0).enumerate();
+        Left(pairs.fold(0, |left, (at, (used, bound))| left | u16::from(used < bound) << at))
+    }
+
     /// All numbers in two words, for a hash.
     #[must_use]
     pub fn words(&self) -> [u64; 2] {
-        let word = |from: usize| {
-            let bytes = self.0[from..from + 8].iter();
-            bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
-        };
-        [word(0), word(8)]
+        let word = u128::from_le_bytes(self.0);
+        #[allow(clippy::cast_possible_truncation)] // both halves are used
+        [word as u64, (word >> 64) as u64]
+    }
+}
+
+/// Budgets of which something is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left(u16);
+
+impl Left {
+    /// Whether something is left of this one.
+    #[must_use]
+    pub fn has(self, budget: Budget) -> bool {
+        self.0 & 1 << budget as u16 != 0
+    }
+
+    /// Whether nothing is left of anything.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 

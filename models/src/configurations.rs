@@ -492,6 +492,13 @@ fn disorder() -> Vec<Configuration> {
             ..base("duplicates", "appends and answers that are doubled, lost, and overtake each other")
         },
         Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[(Proposals, 1), (Duplicates, 2), (Heartbeats, 1)]),
+            shows: &[ClientIsAnswered],
+            pinned: Some((145_732, 763_131)),
+            ..base("doubled-forwards", "a forwarded request that comes twice is proposed once")
+        },
+        Configuration {
             budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
             prelude: all_restarted(3),
             shows: &[LeaderElected, SplitVote, StaleMessage],
@@ -516,6 +523,19 @@ fn deep() -> Vec<Configuration> {
     let base = |name, reason| Configuration { set: Set::Deep, ..Configuration::base(name, reason) };
     vec![
         Configuration {
+            budgets: Counts::of(&[(Proposals, 2), (Cuts, 3), (Heartbeats, 2)]),
+            shows: AFTER_A_CUT_WITH_TWO,
+            ..base("deep-one-way", "three links that fail in one direction each")
+        },
+        Configuration {
+            replicas: 4,
+            founders: 4,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
+            prelude: all_restarted(4),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            ..base("deep-election-4", "three campaigns among an even number of voters")
+        },
+        Configuration {
             ask_anybody: true,
             budgets: Counts::of(&[
                 (Proposals, 1),
@@ -531,12 +551,14 @@ fn deep() -> Vec<Configuration> {
             sync: DiskSync::Explicit,
             budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
             shows: AFTER_A_CUT_WITH_TWO_ON_DISKS,
+            pinned: Some((5_692_366, 31_230_075)),
             ..base("deep-disk", "partitions that overlap, and disks that take their time")
         },
         Configuration {
             sync: DiskSync::Explicit,
             budgets: Counts::of(&[(Proposals, 2), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
             shows: &[UnsyncedWritesLost, LeaderElected, EarlierTermCommitted, SuffixOverwritten],
+            pinned: Some((20_233_637, 93_680_815)),
             ..base("deep-crash", "a leader that crashes with entries half written, and its successor")
         },
     ]

@@ -22,8 +22,9 @@ use crate::requests;
 use crate::state::{State, id_of};
 
 /// Rounds within which all must be equal. One heartbeat suffices where there is a leader: its answer lets
-/// the leader send what was lost, and that tells the commit index too. The rest is for elections.
-pub const ROUNDS_MAX: u32 = 16;
+/// the leader send what was lost, and that tells the commit index too. The rest is for elections; eight were
+/// the most in any configuration.
+pub const ROUNDS_MAX: u32 = 12;
 /// Steps in one round; more is a loop.
 const STEPS_MAX: u32 = 1000;
 /// Every so many rounds, leaders check their quorum and give up transfers.

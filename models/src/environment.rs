@@ -59,8 +59,8 @@ pub(crate) fn enabled<P: Subject>(state: &State<P>, actions: &mut Vec<Action>) {
         return;
     }
     let configuration = state.configuration;
-    let (budgets, spent) = (&configuration.budgets, &state.spent);
-    let may = |budget: Budget| spent.get(budget) < budgets.get(budget);
+    let (spent, left) = (&state.spent, state.spent.left_of(&configuration.budgets));
+    let may = |budget| left.has(budget);
     for (from, to) in state.directions() {
         let Some(queue) = state.queue(from, to) else { continue };
         let mut push = |kind, position| {
@@ -85,6 +85,9 @@ pub(crate) fn enabled<P: Subject>(state: &State<P>, actions: &mut Vec<Action>) {
             continue;
         };
         actions.extend((1..=pending).map(|count| Action::Sync { id, count: counted(count) }));
+        if left.is_empty() {
+            continue;
+        }
         let is_asked = node.is_leader() || configuration.ask_anybody;
         if may(Budget::Proposals) && is_asked {
             actions.push(Action::Propose { at: id });

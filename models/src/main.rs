@@ -107,6 +107,9 @@ struct Selection {
     /// How many configurations run side by side; as many as there are cores unless told.
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
+    /// Plant this bug.
+    #[arg(long, value_name = "NAME", value_parser = bug)]
+    bug: Option<Bug>,
 }
 
 impl Selection {
@@ -389,9 +392,12 @@ fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl 
     stop_when_interrupted(&watch);
     let (start, start_core) = (Instant::now(), process_seconds());
     let (wanted, threads) = (selection.configurations(), selection.threads());
-    let mut reports =
-        watch.narrating(|| check_all::<Shipped>(&wanted, states_max, threads, &watch, &on_report));
-    for layer in selection.layers().iter().take_while(|_| !watch.is_stopped()) {
+    let mut reports = watch.narrating(|| match selection.bug {
+        None => check_all::<Shipped>(&wanted, states_max, threads, &watch, &on_report),
+        bug => with_bug(bug, || check_all::<Injected>(&wanted, states_max, threads, &watch, &on_report)),
+    });
+    let layers = if selection.bug.is_none() { selection.layers() } else { Vec::new() };
+    for layer in layers.iter().take_while(|_| !watch.is_stopped()) {
         eprintln!("{}: {}", layer.name, layer.reason);
         reports.push(layer.check(states_max));
         reports.last().into_iter().for_each(&on_report);

@@ -42,9 +42,9 @@ fn replay<K: kv::Rules>(ledger: &Ledger<Command>, to: Index) -> Replayed<K> {
     Replayed { store, responses }
 }
 
-/// The request of the session that a response says took effect, and where.
-fn effect(command: Command, response: &Response) -> Option<(u8, Revision)> {
-    matches!(response.outcome, Outcome::Put(_)).then_some((sequence_of(command)?, response.revision))
+/// The command that a response says took effect, and where. No command is proposed twice but for retries.
+fn effect(command: Command, response: &Response) -> Option<(Command, Revision)> {
+    matches!(response.outcome, Outcome::Put(_)).then_some((command, response.revision))
 }
 
 /// Judges what a member has applied: exactly what is committed, each request once.

@@ -6,7 +6,7 @@
 //! induction that covers every pair in every state. A broken property becomes part of the state that the
 //! step leads to, and stateright finds it there.
 //!
-//! What is judged here reads of each member its [`Standing`](crate::state::Standing) and nothing else,
+//! What is judged here reads of each member its [`Standing`] and nothing else,
 //! which is why the [`memo`](crate::memo) may remember the verdict under the standings.
 //!
 //! Left out: convergence ([`converge`](crate::converge)).

@@ -140,6 +140,7 @@ const FOUND: &[(Bug, &str, &str)] = &[
     (Bug::ConflictKept, "quick-pre-vote", "state_machine_safety"),
     (Bug::EitherIndex, "quick-learner", "committed_on_quorum"),
     (Bug::SnapshotAcknowledgedBeforeSync, "quick-snapshot", "committed_on_quorum"),
+    (Bug::ForwardsTwice, "doubled-forwards", "exactly_once"),
     (Bug::RetriesApplied, "quick-session", "exactly_once"),
     (Bug::ReadsUnconfirmed, "reads", "linearizable"),
     (Bug::ReadsBeforeOwnCommit, "reads", "linearizable"),

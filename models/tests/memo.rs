@@ -54,21 +54,25 @@ fn remembered_steps_explore_what_computed_steps_explore() {
 /// the next model is made.
 #[test]
 fn remembered_steps_break_what_computed_steps_break() {
-    let bugs = [
-        Bug::MinorityIsEnough,
-        Bug::AcknowledgesBeforeSync,
-        Bug::AppliesUncommitted,
-        Bug::AppliesUnsynced,
-        Bug::TruncatesWhatAgrees,
-        Bug::CommitFalls,
-        Bug::AcknowledgementIgnored,
+    let cases = [
+        (Bug::MinorityIsEnough, "quick-disk"),
+        (Bug::AcknowledgesBeforeSync, "quick-disk"),
+        (Bug::AppliesUncommitted, "quick-disk"),
+        (Bug::AppliesUnsynced, "quick-disk"),
+        (Bug::TruncatesWhatAgrees, "quick-disk"),
+        (Bug::CommitFalls, "quick-disk"),
+        (Bug::AcknowledgementIgnored, "quick-disk"),
+        (Bug::RetriesApplied, "quick-session"),
+        (Bug::SnapshotAcknowledgedBeforeSync, "quick-snapshot"),
+        (Bug::TermNotWritten, "quick-pre-vote"),
+        (Bug::EitherIndex, "quick-learner"),
     ];
-    for bug in bugs {
-        let verdict = |stepping| with_bug(Some(bug), || run::<Injected>("quick-disk", stepping)).verdict;
+    for (bug, name) in cases {
+        let verdict = |stepping| with_bug(Some(bug), || run::<Injected>(name, stepping)).verdict;
         let (memoised, plain) = (verdict(Stepping::Memoised), verdict(Stepping::Plain));
         assert!(matches!(memoised, Verdict::Violated { .. }), "{bug}: {memoised:?}");
         assert_eq!(memoised, plain, "{bug}");
-        assert_eq!(run::<Injected>("quick-disk", Stepping::Memoised).verdict, Verdict::Holds, "after {bug}");
+        assert_eq!(run::<Injected>(name, Stepping::Memoised).verdict, Verdict::Holds, "after {bug}");
     }
 }
 
