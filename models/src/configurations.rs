@@ -1,6 +1,6 @@
 //! The named configurations: what may happen how often, and why each exists.
 
-use dkv::raft::{Limits, MemberChange, NodeId, RequestId};
+use dkv::raft::{Limits, MemberChange, NodeId, RequestId, Timer};
 use dkv::replica::SnapshotPolicy;
 
 use crate::actions::Action;
@@ -295,6 +295,29 @@ fn elections() -> Vec<Configuration> {
             shows: &[LeaderElected, UnsyncedWritesLost, VoteKeptOverACrash],
             pinned: Some((129_972, 476_430)),
             ..base("crash", "a crash between any two writes of an election and a commit")
+        },
+        Configuration {
+            set: Set::Quick,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[
+                (Proposals, 3),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+                (Heartbeats, 1),
+                (Crashes, 1),
+            ]),
+            prelude: vec![
+                Action::Partition { id: 0 },
+                Action::Propose { at: 0 },
+                Action::Propose { at: 0 },
+                Action::Fire { id: 2, timer: Timer::LeaderFresh },
+                Action::Fire { id: 1, timer: Timer::Election },
+                Action::Heal,
+            ],
+            shows: &[SuffixOverwritten, UnsyncedWritesLost],
+            pinned: Some((8_751, 26_418)),
+            ..base("quick-overwrite", "a crash while a deposed leader's suffix is overwritten")
         },
     ]
 }
