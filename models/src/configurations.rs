@@ -5,7 +5,7 @@ use dkv::replica::SnapshotPolicy;
 
 use crate::actions::Action;
 use crate::budgets::{Budget, Counts};
-use crate::letters::{Command, OPEN_SESSION, tagged};
+use crate::letters::{Command, NESTED, OPEN_SESSION, tagged};
 use crate::requests;
 use crate::witnesses::Witness;
 
@@ -298,6 +298,30 @@ fn elections() -> Vec<Configuration> {
         },
         Configuration {
             set: Set::Quick,
+            replicas: 2,
+            founders: 2,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Staleness, 1),
+                (Elections, 2),
+                (QuorumChecks, 1),
+                (Cuts, 1),
+            ]),
+            shows: &[LeaderElected, DeposedByCheckQuorum],
+            converge_every: 1,
+            pinned: Some((4_586, 10_722)),
+            ..base("two", "two voters, of whom each needs the other: one ahead in its log, one in its term")
+        },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, UnsyncedWritesLost, VoteKeptOverACrash],
+            pinned: Some((5_435_185, 24_128_103)),
+            ..base("vote-crash", "two campaigns, and a crash between any two writes of them")
+        },
+        Configuration {
+            set: Set::Quick,
             sync: DiskSync::Explicit,
             budgets: Counts::of(&[
                 (Proposals, 3),
@@ -374,6 +398,30 @@ fn clients() -> Vec<Configuration> {
             shows: &[RetryAnswered, LeaderElected, ProposalLost],
             pinned: Some((11_611_686, 43_500_787)),
             ..base("sessions", "a request that is sent again, to another leader too, takes effect once")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1)]),
+            commands: &[NESTED, 1],
+            shows: &[ClientIsAnswered],
+            pinned: Some((1_576, 4_262)),
+            ..base(
+                "quick-transaction",
+                "a transaction within a transaction, whose compares see neither's steps",
+            )
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Duplicates, 1),
+                (QuorumChecks, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            shows: &[ClientIsAnswered, LeaderElected, DeposedByCheckQuorum],
+            pinned: Some((1_483_675, 5_300_322)),
+            ..base("stale-forwards", "a copy of a forwarded request meets a leader that was deposed")
         },
         Configuration {
             set: Set::Quick,
@@ -478,6 +526,54 @@ fn members() -> Vec<Configuration> {
             shows: &[JointLeaderOutside, LearnerPromoted, LeaderRemoved, LeaderElected],
             pinned: Some((1_757_059, 8_102_577)),
             ..base("joint", "one voter for another in one change, with an election in the middle")
+        },
+        Configuration {
+            // One proposal, before the change: with disks that take no time, a commit in the joint phase and the
+            // next one, behind it, would be one step, and under whose majority could not be told.
+            replicas: 4,
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2), (Staleness, 1), (Elections, 1)]),
+            changes: &[
+                &[MemberChange::AddLearner(NodeId(3))],
+                &[
+                    MemberChange::Promote(NodeId(3)),
+                    MemberChange::Remove(NodeId(1)),
+                    MemberChange::Remove(NodeId(2)),
+                ],
+            ],
+            prelude: vec![
+                Action::Propose { at: 0 },
+                Action::Change { at: 0 },
+                Action::Fire { id: 2, timer: Timer::LeaderFresh },
+            ],
+            shows: &[LeaderElected, TwoLeadersOfDifferentTerms],
+            pinned: Some((705_621, 3_550_039)),
+            ..base("replacement", "most voters leave in one change: only the joint phase ties old to new")
+        },
+        Configuration {
+            replicas: 4,
+            founders: 4,
+            budgets: Counts::of(&[
+                (Partitions, 1),
+                (Changes, 2),
+                (Staleness, 2),
+                (Elections, 1),
+                (QuorumChecks, 1),
+            ]),
+            changes: &[&[MemberChange::Remove(NodeId(3))], &[MemberChange::Remove(NodeId(0))]],
+            prelude: vec![
+                Action::Partition { id: 0 },
+                Action::Change { at: 0 },
+                Action::Fire { id: 2, timer: Timer::LeaderFresh },
+                Action::Fire { id: 3, timer: Timer::LeaderFresh },
+                Action::Fire { id: 0, timer: Timer::CheckQuorum },
+                Action::Heal,
+            ],
+            shows: &[LeaderElected],
+            pinned: Some((213_157, 850_747)),
+            ..base(
+                "two-removals",
+                "two leaders remove one voter each, which single-step changes did not survive in 2015",
+            )
         },
         Configuration {
             set: Set::Quick,

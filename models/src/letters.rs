@@ -7,6 +7,7 @@
 //! |---|---|
 //! | 1 to 26 | put the letter `a` to `z` under the key `k` |
 //! | [`DELETE`] | delete the key `k` |
+//! | [`NESTED`] | put `x` under the key `k`, and in a nested transaction `y` under `l` if there was no `k` before |
 //! | [`OPEN_SESSION`] | open a session, named after the index of its entry |
 //! | [`tagged`]`(n)` | put under the key `k`, as request `n` of the session that entry 1 opened |
 //!
@@ -19,7 +20,8 @@ use std::fmt::Debug;
 use dkv::cluster::{Policies, Shipped};
 use dkv::codec::kv::ApplyError;
 use dkv::kv::{
-    self, BTreeEngine, ClientId, Delete, EngineError, KeyRange, Op, Put, Range, RangeOutcome, Response, Store,
+    self, BTreeEngine, ClientId, Compare, Delete, EngineError, KeyRange, Op, Put, Range, RangeOutcome,
+    Relation, Response, SimpleOp, Store, Target, Txn, TxnOp,
 };
 use dkv::raft::EntryId;
 use dkv::replica::StateMachine;
@@ -35,6 +37,8 @@ pub type View = Result<RangeOutcome, EngineError>;
 pub const DELETE: Command = 0x20;
 /// Opens a session.
 pub const OPEN_SESSION: Command = 0x21;
+/// Puts under the key, and in a nested transaction under another if there was none before either.
+pub const NESTED: Command = 0x22;
 const TAGGED: Command = 0x40;
 /// The session of all tagged commands: the one that entry 1 opened, if it opened one.
 const CLIENT: ClientId = ClientId(1);
@@ -57,11 +61,21 @@ fn meaning(command: Command) -> kv::Command {
     match command {
         DELETE => kv::Command::new(Op::Del(Delete::new(KeyRange::all()))),
         OPEN_SESSION => kv::Command::new(Op::OpenSession),
+        NESTED => kv::Command::new(Op::Txn(nested())),
         command => match sequence_of(command) {
             Some(sequence) => kv::Command::tagged(CLIENT, u64::from(sequence), put(sequence)),
             None => kv::Command::new(put(command)),
         },
     }
+}
+
+fn nested() -> Txn {
+    let compare =
+        Compare { keys: KeyRange::One("k".into()), target: Target::Version(0), relation: Relation::Equal };
+    let other = SimpleOp::Put(Put::new("l", &b"y"[..]));
+    let inner = Txn { compares: vec![compare], then: vec![other], otherwise: Vec::new() };
+    let put = SimpleOp::Put(Put::new("k", &b"x"[..]));
+    Txn { compares: Vec::new(), then: vec![TxnOp::Simple(put), TxnOp::Txn(inner)], otherwise: Vec::new() }
 }
 
 /// A command in a few characters: `a`, `del`, `open`, `#1`.
@@ -70,6 +84,7 @@ pub fn text(command: Command) -> String {
     match command {
         DELETE => "del".to_owned(),
         OPEN_SESSION => "open".to_owned(),
+        NESTED => "nested".to_owned(),
         command => match sequence_of(command) {
             Some(sequence) => format!("#{sequence}"),
             None => char::from(b'a' + command.saturating_sub(1).min(25)).to_string(),

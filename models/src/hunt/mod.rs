@@ -47,6 +47,10 @@ const SHORTEN_STATES_MAX: usize = 500_000;
 /// Replays that shrink one simulated world.
 const TRIES_MAX: u32 = 3_000;
 
+/// Failures that are tried until one shows when its actions are replayed, each among so many worlds.
+const FAILURES_MAX: usize = 10;
+const WORLDS_MAX: u64 = 1_000;
+
 /// One search of the hunt.
 #[derive(Clone, Debug)]
 enum Search {
@@ -308,11 +312,27 @@ fn simulate(bug: Bug, seeds: Range<u64>, is_stopped: impl Fn() -> bool) -> Optio
     None
 }
 
-/// The shortest scenario that shrinking makes of a simulated world, for `dkv::cluster::scenario` to play.
+/// The shortest scenario that shrinking makes of a simulated world that fails, or of the next one that fails
+/// when its actions are replayed, for `dkv::cluster::scenario` to play.
 ///
 /// # Errors
-/// The failure does not show in a replay of its actions alone.
+/// None of several failures shows in a replay of its actions alone.
 pub fn scenario(bug: Bug, seed: u64, failure: &Failure) -> Result<String, String> {
+    let mut result = shrunk(bug, seed, failure);
+    let mut next = seed + 1;
+    for _ in 1..FAILURES_MAX {
+        if result.is_ok() {
+            break;
+        }
+        let found = with_bug(Some(bug), || simulate(bug, next..next + WORLDS_MAX, || false));
+        let Some(Evidence::World { seed, failure }) = found.map(|found| found.evidence) else { break };
+        next = seed + 1;
+        result = shrunk(bug, seed, &failure);
+    }
+    result
+}
+
+fn shrunk(bug: Bug, seed: u64, failure: &Failure) -> Result<String, String> {
     type Rules = BriefSessions<Injected>;
     with_bug(Some(bug), || {
         let mut run: Run<Injected, Rules> = Run::remembered(seed, WORLD_STEPS);

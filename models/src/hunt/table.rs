@@ -90,8 +90,7 @@ pub fn save(found: &Found, folder: &Path) -> io::Result<PathBuf> {
     let (extension, other, text) = match &found.evidence {
         Evidence::Path(trace) => ("trace", "scn", trace.to_string()),
         Evidence::World { seed, failure } => {
-            let text = scenario(found.bug, *seed, failure).map_err(io::Error::other)?;
-            ("scn", "trace", text)
+            ("scn", "trace", scenario(found.bug, *seed, failure).map_err(io::Error::other)?)
         }
     };
     let path = folder.join(found.bug.name()).with_extension(extension);

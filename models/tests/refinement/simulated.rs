@@ -64,13 +64,13 @@ fn every_step_of_a_simulated_cluster_is_one_of_the_abstract_cluster() {
 const REFUSED: &[(Bug, u64, &str)] = &[
     (Bug::MinorityIsEnough, 0, "commits what no majority holds"),
     (Bug::AnsweredOnAppend, 0, "commits what no majority holds"),
-    (Bug::NewMajorityCommits, 0, "commits what no majority holds"),
-    (Bug::SyncedEntryLost, 1, "loses what is committed"),
+    (Bug::NewMajorityCommits, 12, "commits what no majority holds"),
+    (Bug::SyncedEntryLost, 0, "loses what is committed"),
     (Bug::DirectoryUnchecked, 3, "forgets what is committed"),
     (Bug::CommitFalls, 2, "forgets what is committed"),
-    (Bug::ConflictKept, 0, "knows what is not committed"),
-    (Bug::HeartbeatCommitsAll, 0, "knows what is not committed"),
-    (Bug::PreviousEntryUnchecked, 0, "proposes what was proposed before"),
+    (Bug::ConflictKept, 1, "knows what is not committed"),
+    (Bug::HeartbeatCommitsAll, 1, "knows what is not committed"),
+    (Bug::PreviousEntryUnchecked, 4, "proposes what was proposed before"),
     (Bug::CutLinksCarry, 1, "hears nobody"),
 ];
 
