@@ -13,7 +13,7 @@ use crate::text;
 
 const COLUMN: usize = 260;
 const ROW: usize = 26;
-const MARGIN: usize = 60;
+const MARGIN: usize = 150;
 const TOP: usize = 40;
 
 /// A packet that has left and not arrived.

@@ -5,7 +5,6 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -271,9 +270,4 @@ fn a_person_sees_a_bug_in_a_browser() {
     browser.await_text(&format!("VIOLATED {PROPERTY}"));
     let arrows = browser.run("return document.querySelectorAll('svg line[marker-end]').length");
     assert!(arrows.as_u64().is_some_and(|arrows| arrows >= 2), "{arrows} messages in the diagram");
-
-    if let Some(path) = env::var_os("SCREENSHOT").map(PathBuf::from) {
-        let image = browser.call("GET", "screenshot", &Value::Null);
-        std::fs::write(path, image.as_str().expect("text")).expect("the file can be written");
-    }
 }

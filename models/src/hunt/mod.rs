@@ -111,8 +111,8 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub enum Evidence {
     /// A path through a configuration.
-    Path(Trace),
-    /// A simulated world, which [`Found::scenario`] makes a scenario of.
+    Path(Box<Trace>),
+    /// A simulated world, which [`scenario`] makes a scenario of.
     World {
         /// Its seed.
         seed: u64,
@@ -145,7 +145,7 @@ pub fn hunt(bug: Bug, is_stopped: impl Fn() -> bool) -> Option<Found> {
     let mut searches = SEARCHES.into_iter().flat_map(|search| match search {
         Search::Configurations(set) => {
             let of_set = all().into_iter().filter(|configuration| configuration.set == set);
-            of_set.map(Attempt::Configuration).collect::<Vec<_>>()
+            of_set.map(|configuration| Attempt::Configuration(Box::new(configuration))).collect::<Vec<_>>()
         }
         Search::Worlds(seeds) => vec![Attempt::Worlds(seeds)],
     });
@@ -188,7 +188,7 @@ pub fn hunt_all(
 }
 
 enum Attempt {
-    Configuration(Configuration),
+    Configuration(Box<Configuration>),
     Worlds(Range<u64>),
 }
 
@@ -215,7 +215,7 @@ fn exhaust(bug: Bug, configuration: &Configuration) -> Option<Found> {
         searched,
         duration,
         total: duration,
-        evidence: Evidence::Path(shortest.trace),
+        evidence: Evidence::Path(Box::new(shortest.trace)),
     })
 }
 

@@ -1,0 +1,96 @@
+//! What clients are promised beyond a proposal.
+
+use super::*;
+
+/// A session, and two requests of it.
+const SESSION: &[Command] = &[OPEN_SESSION, tagged(1), tagged(2)];
+
+/// What clients are promised beyond a proposal: reads, and retries that take effect once.
+pub(super) fn clients() -> Vec<Configuration> {
+    let base = Configuration::base;
+    vec![
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 1), (Reads, 1), (Heartbeats, 1), (Partitions, 1)]),
+            shows: &[ReadServed],
+            pinned: Some((171_549, 634_708)),
+            ..base("quick-read", "a read at a founding leader that may be cut off")
+        },
+        Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 2),
+                (Reads, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedInALaterTerm, StaleReadRefused, TwoLeadersOfDifferentTerms],
+            pinned: Some((736_880, 2_761_483)),
+            ..base("reads", "reads and a write at a deposed leader and at its successor")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Reads, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
+            pinned: Some((35_165, 106_890)),
+            ..base("follower-reads", "reads at followers, forwarded to a deposed leader or to its successor")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 2),
+                (Retries, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            commands: SESSION,
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RetryAnswered, LeaderElected, ProposalLost],
+            pinned: Some((11_611_686, 43_500_787)),
+            ..base("sessions", "a request that is sent again, to another leader too, takes effect once")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1)]),
+            commands: &[NESTED, 1],
+            shows: &[ClientIsAnswered],
+            pinned: Some((1_576, 4_262)),
+            ..base(
+                "quick-transaction",
+                "a transaction within a transaction, whose compares see neither's steps",
+            )
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Duplicates, 1),
+                (QuorumChecks, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            shows: &[ClientIsAnswered, LeaderElected, DeposedByCheckQuorum],
+            pinned: Some((1_483_675, 5_300_322)),
+            ..base("stale-forwards", "a copy of a forwarded request meets a leader that was deposed")
+        },
+        Configuration {
+            set: Set::Quick,
+            budgets: Counts::of(&[(Proposals, 2), (Retries, 1), (Partitions, 1)]),
+            commands: SESSION,
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RetryAnswered],
+            converge_every: 1,
+            pinned: Some((2_336, 5_878)),
+            ..base("quick-session", "a request that is sent again takes effect once")
+        },
+    ]
+}
