@@ -1,6 +1,6 @@
 //! The nemesis: partitions, crashes, disks, clocks, and operators who change members at bad times.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::action::{Action, ClientNumber};
@@ -14,7 +14,8 @@ use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
 use crate::raft::progress::Flow;
-use crate::raft::{Configuration, MemberChange, NodeId, Payload};
+use crate::raft::quorum::is_quorum;
+use crate::raft::{Configuration, Durable, EntryId, MemberChange, NodeId, Payload, Raft};
 use crate::replica::Replica;
 
 /// How far clocks are off, in thousandths.
@@ -436,8 +437,8 @@ where
     voters.is_empty() || voters.len() - lost > voters.len() / 2
 }
 
-/// Whether every configuration that anybody may still act under has its majorities without these members
-/// and those that lost their disk.
+/// Whether the others can do without these members and those that lost their disk: every configuration that
+/// anybody may still act under has its majorities, and somebody can be elected.
 fn is_spared<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
 where
     StoreOf<K>: Default,
@@ -450,12 +451,40 @@ where
     };
     let of_disks = world.cluster().members().values().flat_map(|member| {
         let disk = member.disk().synced();
-        let in_log = disk.entries.iter().filter_map(|entry| match &entry.payload {
-            Payload::Configuration(configuration) => Some(&**configuration),
-            Payload::Noop | Payload::Command(_) => None,
-        });
-        in_log.chain([&*disk.snapshot.configuration])
+        configurations(disk).chain([&*disk.snapshot.configuration])
     });
     let of_nodes = world.cluster().nodes().map(crate::raft::Node::configuration);
-    of_disks.chain(of_nodes).all(is_fine)
+    of_disks.chain(of_nodes).all(is_fine) && has_candidate(world, &gone)
+}
+
+/// The configurations in the log on a disk, in order.
+fn configurations<C>(disk: &Durable<C>) -> impl DoubleEndedIterator<Item = &Configuration> {
+    disk.entries.iter().filter_map(|entry| match &entry.payload {
+        Payload::Configuration(configuration) => Some(&**configuration),
+        Payload::Noop | Payload::Command(_) => None,
+    })
+}
+
+/// Whether one of the others is a voter in its own configuration and has a log that a quorum of it votes
+/// for. Majorities alone do not say so: a member that is a learner to itself and a voter to a candidate
+/// with an older log refuses its vote, and does not campaign (dissertation §4.2.1, §3.6.1).
+fn has_candidate<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
+where
+    StoreOf<K>: Default,
+{
+    let present = world.cluster().members().iter().filter(|(id, _)| !gone.contains(id));
+    let logs: BTreeMap<NodeId, (EntryId, &Configuration)> = present
+        .map(|(id, member)| {
+            let log = member.replica().map(|replica| replica.node().log());
+            let disk = member.disk().synced();
+            let on_disk =
+                || (disk.last(), configurations(disk).next_back().unwrap_or(&disk.snapshot.configuration));
+            (*id, log.map_or_else(on_disk, |log| (log.last(), log.configuration().1)))
+        })
+        .collect();
+    let order = |last: EntryId| (last.term, last.index);
+    logs.iter().any(|(id, (last, configuration))| {
+        let votes = |voter| logs.get(&voter).is_some_and(|(other, _)| order(*other) <= order(*last));
+        configuration.is_voter(*id) && is_quorum::<Raft>(configuration, votes)
+    })
 }
