@@ -3,9 +3,10 @@
 //! Without Chromium and its driver the second says loudly that it was skipped; where `CI` is set it fails.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -29,6 +30,12 @@ impl Drop for Guest {
     }
 }
 
+/// One test at a time: a port that is free for one is free for the other as well.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A port that nobody listens at now.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
@@ -47,14 +54,15 @@ fn await_some<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// One request, and its status and body.
-fn request(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+/// One request, and its status and body. The driver speaks no older HTTP than 1.1, and the Explorer sends
+/// pieces to whoever speaks that.
+fn request(port: u16, version: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).expect("it is no zero");
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/{version}\r\nConnection: close\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .ok()?;
     let mut answer = Vec::new();
@@ -90,7 +98,7 @@ fn announced(head: &str) -> Option<usize> {
 }
 
 fn get(port: u16, path: &str) -> Value {
-    let (status, body) = request(port, "GET", path, "").expect("the Explorer answers");
+    let (status, body) = request(port, "1.0", "GET", path, "").expect("the Explorer answers");
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error} in {body}"))
 }
@@ -122,6 +130,7 @@ fn explore() -> (Guest, u16, Vec<String>) {
 
 #[test]
 fn it_speaks_http() {
+    let _alone = alone();
     let (_guest, port, choices) = explore();
 
     let status = get(port, "/.status");
@@ -158,7 +167,7 @@ fn it_speaks_http() {
         assert!(text.contains(&format!("VIOLATED {PROPERTY}")), "{field}: {text}");
     }
 
-    let (status, _) = request(port, "GET", "/.states/0/999", "").expect("it still answers");
+    let (status, _) = request(port, "1.0", "GET", "/.states/0/999", "").expect("it still answers");
     assert_eq!(status, 404, "there is no such step");
 }
 
@@ -172,15 +181,18 @@ struct Browser {
 impl Browser {
     /// Starts headless Chromium; nothing if it is not installed.
     fn start() -> Option<Browser> {
-        let port = free_port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let driver = Guest(driver);
-        await_some("the driver listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
+        let mut driver = match driver {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            driver => Guest(driver.expect("the driver starts")),
+        };
+        let output = BufReader::new(driver.0.stdout.take().expect("it is piped"));
+        // "ChromeDriver was started successfully on port 40001."
+        let port = output.lines().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        let port = port.expect("the driver says where it listens");
         let arguments = [
             "--headless",
             "--no-sandbox",
@@ -194,7 +206,8 @@ impl Browser {
         ];
         let wanted =
             json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
-        let (status, body) = request(port, "POST", "/session", &wanted.to_string())?;
+        let (status, body) =
+            request(port, "1.1", "POST", "/session", &wanted.to_string()).expect("it answers");
         assert_eq!(status, 200, "{body}");
         let answer: Value = serde_json::from_str(&body).expect("JSON");
         let session = answer["value"]["sessionId"].as_str().expect("a session").to_owned();
@@ -204,7 +217,7 @@ impl Browser {
     fn call(&self, method: &str, what: &str, body: &Value) -> Value {
         let path = format!("/session/{}/{what}", self.session);
         let body = if method == "GET" { String::new() } else { body.to_string() };
-        let (status, answer) = request(self.port, method, &path, &body).expect("the driver answers");
+        let (status, answer) = request(self.port, "1.1", method, &path, &body).expect("the driver answers");
         assert_eq!(status, 200, "{what}: {answer}");
         serde_json::from_str::<Value>(&answer).expect("JSON")["value"].take()
     }
@@ -243,12 +256,13 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // The driver's own end would leave the browser behind.
-        let _ = request(self.port, "DELETE", &format!("/session/{}", self.session), "");
+        let _ = request(self.port, "1.1", "DELETE", &format!("/session/{}", self.session), "");
     }
 }
 
 #[test]
 fn a_person_sees_a_bug_in_a_browser() {
+    let _alone = alone();
     let Some(browser) = Browser::start() else {
         let reason = "SKIPPED: chromedriver and chromium are not installed, so no page was looked at";
         eprintln!("{reason}");
