@@ -1,7 +1,7 @@
 //! The simulation's teeth: every bug of [`dkv_models::bugs`] that it convicts, within how many seeds, and
 //! which ones it does not, and why.
 //!
-//! `SURVEY_SEEDS=20000 cargo test --release -p dkv-models --test convictions -- --nocapture` looks for all of
+//! `SURVEY_SEEDS=20000 cargo test --release -p dkv-models convictions -- --nocapture` looks for all of
 //! them in that many seeds and prints for each the first seed that shows it, how long that took and what broke.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
