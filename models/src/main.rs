@@ -20,6 +20,7 @@ use dkv_models::letters::Subject;
 use dkv_models::progress::{Watch, peak_bytes, process_seconds};
 use dkv_models::trace::{End, Played, Trace};
 use dkv_models::{ceiling, explorer};
+use serde_json::{Value, json};
 
 /// Explores the consensus code that ships: every order of events within stated bounds.
 #[derive(Parser)]
@@ -169,19 +170,16 @@ impl Run {
         )
     }
 
-    fn json(&self) -> String {
-        let objects: Vec<String> = self.reports.iter().map(Report::json).collect();
-        format!(
-            "{{\"distinct_states\":{},\"seconds\":{:.3},\"core_seconds\":{:.2},\"states_per_second\":{:.0},\"peak_bytes\":{},\
-             \"truncated\":{},\"configurations\":[{}]}}",
-            self.states(),
-            self.seconds,
-            self.core_seconds,
-            self.speed(),
-            peak_bytes().map_or("null".to_owned(), |bytes| bytes.to_string()),
-            self.reports.iter().any(|report| report.status() == 3),
-            objects.join(",")
-        )
+    fn json(&self) -> Value {
+        json!({
+            "distinct_states": self.states(),
+            "seconds": self.seconds,
+            "core_seconds": self.core_seconds,
+            "states_per_second": self.speed(),
+            "peak_bytes": peak_bytes(),
+            "truncated": self.reports.iter().any(|report| report.status() == 3),
+            "configurations": self.reports.iter().map(Report::json).collect::<Vec<_>>(),
+        })
     }
 
     /// A violation says more than a truncation.
@@ -236,7 +234,7 @@ fn main() -> ExitCode {
                     say(&report.line());
                 }
             });
-            say(&if json { run.json() } else { run.summary() });
+            say(&if json { run.json().to_string() } else { run.summary() });
             ExitCode::from(run.status())
         }
         Command::Bugs { bugs, json, save, threads } => {

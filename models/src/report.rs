@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value, json};
+
 use crate::memo::Sizes;
 use crate::properties::Broken;
 
@@ -125,67 +127,44 @@ impl Report {
 
     /// One JSON object.
     #[must_use]
-    pub fn json(&self) -> String {
-        let actions: Vec<String> =
-            self.actions.iter().map(|(kind, count)| format!("\"{kind}\":{count}")).collect();
+    pub fn json(&self) -> Value {
+        let actions: Map<String, Value> =
+            self.actions.iter().map(|(kind, count)| ((*kind).to_owned(), json!(count))).collect();
         let (verdict, more) = match &self.verdict {
-            Verdict::Holds => ("holds", String::new()),
-            Verdict::Vacuous(unseen) => ("vacuous", format!(",\"unseen\":{}", json_list(unseen))),
-            Verdict::Changed { .. } => ("changed", String::new()),
-            Verdict::Truncated => ("truncated", String::new()),
-            Verdict::Violated { broken, path } => (
-                "violated",
-                format!(
-                    ",\"property\":{},\"detail\":{},\"path\":{}",
-                    json_string(broken.property),
-                    json_string(&broken.detail),
-                    json_list(path)
-                ),
-            ),
-        };
-        format!(
-            "{{\"name\":{},\"distinct_states\":{},\"transitions\":{},\"depth\":{},\"seconds\":{:.3},\
-             \"core_seconds\":{:.2},\"states_per_second\":{:.0},\"exhausted\":{},\"truncated\":{},\"actions\":{{{}}},\
-             \"convergence_runs\":{},\"convergence_rounds_max\":{},\"bytes\":{},\"memo\":{{\"members\":{},\"standings\":{},\"queues\":{},\
-             \"steps\":{},\"verdicts\":{}}},\"verdict\":\"{verdict}\"{more}}}",
-            json_string(self.name),
-            self.distinct_states,
-            self.transitions,
-            self.depth,
-            self.seconds,
-            self.core_seconds,
-            self.states_per_second(),
-            self.is_exhausted(),
-            self.verdict == Verdict::Truncated,
-            actions.join(","),
-            self.convergence.0,
-            self.convergence.1,
-            self.bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
-            self.memo.members,
-            self.memo.standings,
-            self.memo.queues,
-            self.memo.steps,
-            self.memo.verdicts,
-        )
-    }
-}
-
-pub(crate) fn json_string(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            Verdict::Holds => ("holds", json!({})),
+            Verdict::Vacuous(unseen) => ("vacuous", json!({ "unseen": unseen })),
+            Verdict::Changed { .. } => ("changed", json!({})),
+            Verdict::Truncated => ("truncated", json!({})),
+            Verdict::Violated { broken, path } => {
+                ("violated", json!({ "property": broken.property, "detail": broken.detail, "path": path }))
             }
-            c => quoted.push(c),
+        };
+        let mut object = json!({
+            "name": self.name,
+            "distinct_states": self.distinct_states,
+            "transitions": self.transitions,
+            "depth": self.depth,
+            "seconds": self.seconds,
+            "core_seconds": self.core_seconds,
+            "states_per_second": self.states_per_second(),
+            "exhausted": self.is_exhausted(),
+            "truncated": self.verdict == Verdict::Truncated,
+            "actions": actions,
+            "convergence_runs": self.convergence.0,
+            "convergence_rounds_max": self.convergence.1,
+            "bytes": self.bytes,
+            "memo": {
+                "members": self.memo.members,
+                "standings": self.memo.standings,
+                "queues": self.memo.queues,
+                "steps": self.memo.steps,
+                "verdicts": self.memo.verdicts,
+            },
+            "verdict": verdict,
+        });
+        if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+            object.extend(more);
         }
+        object
     }
-    quoted.push('"');
-    quoted
-}
-
-fn json_list<S: AsRef<str>>(items: &[S]) -> String {
-    let items: Vec<String> = items.iter().map(|item| json_string(item.as_ref())).collect();
-    format!("[{}]", items.join(","))
 }

@@ -20,161 +20,103 @@ use crate::state::{Member, Packet, State};
 /// Whether a state shows a witness.
 pub(crate) type Predicate<P> = fn(&mut Memo<P>, &State<P>) -> bool;
 
-/// A situation that an exhausted run must have met, or it showed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Witness {
+/// Declares the witnesses, once: what each means, its name, and the predicate on states by which it shows,
+/// if it does not show by a step.
+macro_rules! witnesses {
+    ($($(#[$meaning:meta])* $variant:ident $name:literal $(in $predicate:ident)?,)*) => {
+        /// A situation that an exhausted run must have met, or it showed nothing.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Witness {
+            $($(#[$meaning])* $variant,)*
+        }
+
+        impl Witness {
+            /// Every witness, in the order of declaration.
+            pub const ALL: &[Witness] = &[$(Witness::$variant,)*];
+
+            /// Its name: that of the variant in snake case.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Witness::$variant => $name,)*
+                }
+            }
+
+            /// Whether a state shows it; nothing if only a step can.
+            pub(crate) fn in_state<P: Subject>(self) -> Option<Predicate<P>> {
+                match self {
+                    $($(Witness::$variant => Some($predicate),)?)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+witnesses! {
     /// Nothing reaches some member, and the next step commits an entry that was never committed before.
-    CommitsWhileOneIsCutOff,
+    CommitsWhileOneIsCutOff "commits_while_one_is_cut_off" in commits_while_one_is_cut_off,
     /// A leader reaches nobody and has an entry that is not committed.
-    CutOffLeaderHasUncommittedTail,
+    CutOffLeaderHasUncommittedTail "cut_off_leader_has_uncommitted_tail" in cut_off_leader_has_uncommitted_tail,
     /// After a cut and with every proposal in the logs, all is quiet and all logs are equal and committed.
-    HealedWithEqualLogs,
+    HealedWithEqualLogs "healed_with_equal_logs" in healed_with_equal_logs,
     /// A follower refuses an append, since the one before it was lost or is late.
-    AppendRefused,
+    AppendRefused "append_refused" in append_refused,
     /// A proposal was made and nobody waits for it any more.
-    ClientIsAnswered,
+    ClientIsAnswered "client_is_answered" in client_is_answered,
     /// The followers' disks are a quorum without the leader's (dissertation §10.2.1).
-    CommittedBeforeTheLeaderSynced,
+    CommittedBeforeTheLeaderSynced "committed_before_the_leader_synced" in committed_before_the_leader_synced,
     /// A deposed leader does not know of its successor yet.
-    TwoLeadersOfDifferentTerms,
+    TwoLeadersOfDifferentTerms "two_leaders_of_different_terms" in two_leaders_of_different_terms,
     /// Two campaign in one term.
-    SplitVote,
+    SplitVote "split_vote" in split_vote,
     /// A member begins to lead.
-    LeaderElected,
+    LeaderElected "leader_elected",
     /// A later leader's entry replaces one that was not committed.
-    SuffixOverwritten,
+    SuffixOverwritten "suffix_overwritten",
     /// A leader commits an entry of an earlier term, with one of its own.
-    EarlierTermCommitted,
+    EarlierTermCommitted "earlier_term_committed",
     /// A crash loses writes.
-    UnsyncedWritesLost,
+    UnsyncedWritesLost "unsynced_writes_lost",
     /// A member that voted starts again and remembers.
-    VoteKeptOverACrash,
+    VoteKeptOverACrash "vote_kept_over_a_crash",
     /// A pre-vote is ignored because the leader is fresh.
-    PreVoteIgnored,
+    PreVoteIgnored "pre_vote_ignored",
     /// A leader that no quorum answered steps down.
-    DeposedByCheckQuorum,
+    DeposedByCheckQuorum "deposed_by_check_quorum",
     /// A message of an earlier term arrives.
-    StaleMessage,
+    StaleMessage "stale_message",
     /// A read is served.
-    ReadServed,
+    ReadServed "read_served",
     /// A read is served after somebody else became leader.
-    ReadServedInALaterTerm,
+    ReadServedInALaterTerm "read_served_in_a_later_term",
     /// A read is served by a member that does not lead.
-    ReadServedAtFollower,
+    ReadServedAtFollower "read_served_at_follower",
     /// A leader had taken a read, lost its leadership and refuses the read.
-    StaleReadRefused,
+    StaleReadRefused "stale_read_refused",
     /// A client learns that its proposal is lost.
-    ProposalLost,
+    ProposalLost "proposal_lost",
     /// A request of a session is in the log twice, and the second is answered.
-    RetryAnswered,
+    RetryAnswered "retry_answered",
     /// A part of a snapshot is staged.
-    ChunkStaged,
+    ChunkStaged "chunk_staged",
     /// A snapshot replaces what a member had.
-    SnapshotInstalled,
+    SnapshotInstalled "snapshot_installed",
     /// A snapshot replaces a log that conflicts with it.
-    SnapshotOverConflict,
+    SnapshotOverConflict "snapshot_over_conflict",
     /// A member starts again from a snapshot and entries behind it.
-    RestartedFromSnapshot,
+    RestartedFromSnapshot "restarted_from_snapshot",
     /// A leader that is not in the new configuration leads a joint phase.
-    JointLeaderOutside,
+    JointLeaderOutside "joint_leader_outside",
     /// A learner became a voter, for good.
-    LearnerPromoted,
+    LearnerPromoted "learner_promoted",
     /// A leader that is not a member any more steps down.
-    LeaderRemoved,
+    LeaderRemoved "leader_removed",
     /// Leadership went to whom an operator wanted.
-    TransferCompleted,
+    TransferCompleted "transfer_completed",
 }
 
 use Witness::*;
-
-impl Witness {
-    /// Every witness, in the order of declaration.
-    pub const ALL: [Witness; 30] = [
-        CommitsWhileOneIsCutOff,
-        CutOffLeaderHasUncommittedTail,
-        HealedWithEqualLogs,
-        AppendRefused,
-        ClientIsAnswered,
-        CommittedBeforeTheLeaderSynced,
-        TwoLeadersOfDifferentTerms,
-        SplitVote,
-        LeaderElected,
-        SuffixOverwritten,
-        EarlierTermCommitted,
-        UnsyncedWritesLost,
-        VoteKeptOverACrash,
-        PreVoteIgnored,
-        DeposedByCheckQuorum,
-        StaleMessage,
-        ReadServed,
-        ReadServedInALaterTerm,
-        ReadServedAtFollower,
-        StaleReadRefused,
-        ProposalLost,
-        RetryAnswered,
-        ChunkStaged,
-        SnapshotInstalled,
-        SnapshotOverConflict,
-        RestartedFromSnapshot,
-        JointLeaderOutside,
-        LearnerPromoted,
-        LeaderRemoved,
-        TransferCompleted,
-    ];
-
-    /// Its name: that of the variant in snake case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            CommitsWhileOneIsCutOff => "commits_while_one_is_cut_off",
-            CutOffLeaderHasUncommittedTail => "cut_off_leader_has_uncommitted_tail",
-            HealedWithEqualLogs => "healed_with_equal_logs",
-            AppendRefused => "append_refused",
-            ClientIsAnswered => "client_is_answered",
-            CommittedBeforeTheLeaderSynced => "committed_before_the_leader_synced",
-            TwoLeadersOfDifferentTerms => "two_leaders_of_different_terms",
-            SplitVote => "split_vote",
-            LeaderElected => "leader_elected",
-            SuffixOverwritten => "suffix_overwritten",
-            EarlierTermCommitted => "earlier_term_committed",
-            UnsyncedWritesLost => "unsynced_writes_lost",
-            VoteKeptOverACrash => "vote_kept_over_a_crash",
-            PreVoteIgnored => "pre_vote_ignored",
-            DeposedByCheckQuorum => "deposed_by_check_quorum",
-            StaleMessage => "stale_message",
-            ReadServed => "read_served",
-            ReadServedInALaterTerm => "read_served_in_a_later_term",
-            ReadServedAtFollower => "read_served_at_follower",
-            StaleReadRefused => "stale_read_refused",
-            ProposalLost => "proposal_lost",
-            RetryAnswered => "retry_answered",
-            ChunkStaged => "chunk_staged",
-            SnapshotInstalled => "snapshot_installed",
-            SnapshotOverConflict => "snapshot_over_conflict",
-            RestartedFromSnapshot => "restarted_from_snapshot",
-            JointLeaderOutside => "joint_leader_outside",
-            LearnerPromoted => "learner_promoted",
-            LeaderRemoved => "leader_removed",
-            TransferCompleted => "transfer_completed",
-        }
-    }
-
-    /// Whether a state shows it; nothing if only a step can.
-    pub(crate) fn in_state<P: Subject>(self) -> Option<Predicate<P>> {
-        let predicate: Predicate<P> = match self {
-            CommitsWhileOneIsCutOff => commits_while_one_is_cut_off,
-            CutOffLeaderHasUncommittedTail => cut_off_leader_has_uncommitted_tail,
-            HealedWithEqualLogs => healed_with_equal_logs,
-            AppendRefused => append_refused,
-            ClientIsAnswered => client_is_answered,
-            CommittedBeforeTheLeaderSynced => committed_before_the_leader_synced,
-            TwoLeadersOfDifferentTerms => two_leaders_of_different_terms,
-            SplitVote => split_vote,
-            _ => return None,
-        };
-        Some(predicate)
-    }
-}
 
 /// A set of witnesses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -131,6 +131,8 @@ where
     rounds: u64,
     /// How many actions there were when the latest calm began, if they are kept.
     calm_from: usize,
+    /// Where in the record each round but the first begins.
+    rounds_from: Vec<usize>,
     is_over: bool,
 }
 
@@ -171,7 +173,8 @@ where
         Run::prepare(seed, steps, false, false)
     }
 
-    /// The same world, keeping every action for [`take_actions`](Run::take_actions).
+    /// The same world, keeping every action for [`take_actions`](Run::take_actions) or
+    /// [`take_rounds`](Run::take_rounds).
     #[must_use]
     pub fn remembered(seed: u64, steps: u64) -> Self {
         Run::prepare(seed, steps, true, false)
@@ -201,16 +204,18 @@ where
             storm_until,
             rounds: 0,
             calm_from: 0,
+            rounds_from: Vec::new(),
             is_over: false,
         }
     }
 
     /// A world that was brought about elsewhere, in a calm drawn from this seed, until it is at rest or should
-    /// have been.
+    /// have been. What the calm does is kept for [`take_actions`](Run::take_actions).
     #[must_use]
     pub fn continued(plan: &Plan, mut world: World<P, K>, seed: u64) -> Self {
         let mut schedule = Schedule::new(Random::new(seed), plan.members);
         schedule.values = VALUES_BEFORE_CALM;
+        schedule.record = Some(Vec::new());
         schedule.begin_calm(&mut world);
         let (steps_wanted, storm_until) = (0, 0);
         Run {
@@ -221,6 +226,7 @@ where
             storm_until,
             rounds: 0,
             calm_from: 0,
+            rounds_from: Vec::new(),
             is_over: false,
         }
     }
@@ -249,7 +255,7 @@ where
         match self.schedule.phase {
             Phase::Storm => {
                 if !is_moving || self.world.steps() >= self.storm_until {
-                    self.calm_from = self.schedule.record.as_ref().map_or(0, Vec::len);
+                    self.calm_from = self.recorded_actions();
                     self.schedule.begin_calm(&mut self.world);
                 }
             }
@@ -271,6 +277,7 @@ where
         self.schedule.retire_outsiders(&mut self.world);
         self.is_over = self.world.steps() >= self.steps_wanted || self.world.failure().is_some();
         if !self.is_over {
+            self.rounds_from.push(self.recorded_actions());
             let left = self.steps_wanted - self.world.steps();
             self.storm_until = self.world.steps() + left.min(STORM_STEPS_MAX);
             self.schedule.begin_storm(&mut self.world);
@@ -289,14 +296,29 @@ where
         &self.world
     }
 
-    /// Every action so far, if they are kept. What did not come to rest in a calm was brought about
-    /// before: the actions of that calm are left out, and a [`replay`] draws another.
+    /// The actions since the last call, if they are kept.
     pub fn take_actions(&mut self) -> Vec<Action> {
-        let mut actions = self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default();
+        self.rounds_from.clear();
+        self.schedule.record.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    /// What [`shrink`](mod@shrink) is for: every action by rounds, if they are kept and none was taken
+    /// before. What did not come to rest in a calm was brought about earlier: the actions of that calm are
+    /// left out, and a [`replay`] draws another.
+    pub fn take_rounds(&mut self) -> Vec<Vec<Action>> {
+        let rounds_from = core::mem::take(&mut self.rounds_from);
+        let mut actions = self.take_actions();
         if self.world.failure().is_some_and(|failure| failure.name == replay::LIVENESS) {
             actions.truncate(self.calm_from);
         }
-        actions
+        let mut rounds: Vec<_> = rounds_from.into_iter().rev().map(|from| actions.split_off(from)).collect();
+        rounds.push(actions);
+        rounds.reverse();
+        rounds
+    }
+
+    fn recorded_actions(&self) -> usize {
+        self.schedule.record.as_ref().map_or(0, Vec::len)
     }
 
     /// The lines of the steps since the last call, if the run is recorded.

@@ -439,7 +439,7 @@ where
 
 /// Whether the others can do without these members and those that lost their disk: every configuration that
 /// anybody may still act under has its majorities, and somebody can be elected.
-fn is_spared<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
+pub(super) fn is_spared<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
 where
     StoreOf<K>: Default,
 {

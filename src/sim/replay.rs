@@ -72,19 +72,33 @@ where
         }
     }
     if name == LIVENESS && world.failure().is_none() {
-        let mut calms = (0..CALMS_MAX).filter_map(|number| {
-            // A world cannot be copied; it is brought about once more.
-            let actions: Vec<Action> = kept.iter().map(|step| step.action.clone()).collect();
-            let mut world = World::<P, K>::new(plan.members, plan.clients, plan.options.clone());
-            actions.iter().for_each(|action| {
-                world.perform(action);
-            });
-            Run::continued(plan, world, seed.wrapping_add(number)).finish().failure
-        });
-        return calms.find(|failure| failure.name == name);
+        let actions: Vec<Action> = kept.iter().map(|step| step.action.clone()).collect();
+        return stuck_calm::<P, K>(plan, &actions, seed)?.world().failure().cloned();
     }
     world.close_round();
     world.failure().filter(|failure| failure.name == name).cloned()
+}
+
+/// The first of several calms after these actions that does not come to rest.
+pub(super) fn stuck_calm<P: Policies, K: kv::Rules>(
+    plan: &Plan,
+    actions: &[Action],
+    seed: u64,
+) -> Option<Run<P, K>>
+where
+    StoreOf<K>: Default,
+{
+    let mut calms = (0..CALMS_MAX).map(|number| {
+        // A world cannot be copied; it is brought about once more.
+        let mut world = World::<P, K>::new(plan.members, plan.clients, plan.options.clone());
+        actions.iter().for_each(|action| {
+            world.perform(action);
+        });
+        let mut calm = Run::continued(plan, world, seed.wrapping_add(number));
+        calm.finish();
+        calm
+    });
+    calms.find(|calm| calm.world().failure().is_some_and(|failure| failure.name == LIVENESS))
 }
 
 /// Returns whether there was anything to do.
@@ -121,7 +135,7 @@ where
             return;
         }
         for action in actions {
-            let step = Step { action, message: None, settling: Settling::None };
+            let step = Step::added(action);
             let Some(step) = find(world.cluster(), &step) else { continue };
             carry_out(world, Step { settling: Settling::Part, ..step }, kept);
             if world.failure().is_some() {

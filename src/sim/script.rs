@@ -7,7 +7,9 @@
 //!
 //! It ends with what does not hold. Most invariants the runner of scenarios checks after every line;
 //! where the simulation found a state or an answer that is not that of the committed entries, `expect folded`
-//! does; a cluster that does not come to rest is healed and must converge.
+//! does; a cluster that does not come to rest is healed and must converge. Whether it does may depend on who
+//! stays away, and on what arrives first, so of such a failure there are several scripts, the last with a whole calm of
+//! the simulation in it. The first that fails is taken.
 //!
 //! Left out: the rates of clocks, which mean nothing where lines fire the timers; and the expectation itself
 //! where the language has none, which the first line says. Sessions live longer in scenarios than in
@@ -22,12 +24,15 @@ use alloc::vec::Vec;
 use super::action::{Action, ClientNumber};
 use super::client::{self, Session, What};
 use super::history::Call;
+use super::nemesis::is_spared;
 use super::plan::Plan;
-use super::replay::LIVENESS;
+use super::replay::{LIVENESS, stuck_calm};
 use super::world::{Failure, OPERATOR_REQUESTS_MAX, StoreOf, World};
 use crate::cluster::Policies;
 use crate::cluster::links::Link;
-use crate::cluster::scenario::{LINE_BYTES_MAX, LINES_MAX, MEMBERS_MAX, SOURCE_BYTES_MAX, cluster_line};
+use crate::cluster::scenario::{
+    LINE_BYTES_MAX, LINES_MAX, MEMBERS_MAX, SOURCE_BYTES_MAX, Scenario, cluster_line,
+};
 use crate::codec::from_bytes;
 use crate::kv::{self, Command, KeyRange, Op, SimpleOp, Target, Txn, TxnOp};
 use crate::raft::{Bytes, MemberChange, NodeId, RequestId, Timer};
@@ -35,14 +40,31 @@ use crate::raft::{Bytes, MemberChange, NodeId, RequestId, Timer};
 /// The longest detail of a failure in the first line, in characters.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// A scenario that does what the actions do and fails as they do.
-#[must_use]
+/// A scenario that does what the actions do and fails as they do: of the possible ones the first that fails
+/// when it is played, or simply the first. `fails` plays one.
 pub fn script<P: Policies, K: kv::Rules>(
     plan: &Plan,
     actions: &[Action],
     failure: &Failure,
     seed: u64,
+    mut fails: impl FnMut(&Scenario) -> bool,
 ) -> String
+where
+    StoreOf<K>: Default,
+{
+    let mut scripts = scripts::<P, K>(plan, actions, failure, seed);
+    let mut shows = |script: &String| Scenario::parse(script).is_ok_and(|scenario| fails(&scenario));
+    let at = if scripts.len() > 1 { scripts.iter().position(&mut shows) } else { None };
+    scripts.swap_remove(at.unwrap_or(0))
+}
+
+/// The scenarios that do what the actions do; at least one.
+fn scripts<P: Policies, K: kv::Rules>(
+    plan: &Plan,
+    actions: &[Action],
+    failure: &Failure,
+    seed: u64,
+) -> Vec<String>
 where
     StoreOf<K>: Default,
 {
@@ -64,15 +86,29 @@ where
         let lines = writer.describe(action);
         writer.lines.extend(lines);
     }
-    let remark = writer.end(failure);
+    let (remark, mut ends) = writer.ends(failure);
     let detail: String = failure.detail.chars().take(DETAIL_CHARS_MAX).collect();
     let detail = detail.replace('\n', " ");
     let intent = format!("# Seed {seed} violates {}{remark}: {detail}", failure.name);
-    let lines = writer.lines.join("\n");
-    match exceeded(&writer.lines, &writer.known) {
-        None => format!("{intent}\n{lines}\n"),
-        Some(bound) => format!("# Not to be run: {bound}.\n{intent}\n{lines}\n"),
+    let written = writer.lines.len();
+    if failure.name == LIVENESS
+        && let Some(mut calm) = stuck_calm::<P, K>(plan, actions, seed)
+    {
+        calm.take_actions().iter().for_each(|action| writer.act(action));
+        let absent = writer.down();
+        let end = writer.calm(&absent);
+        ends.push(writer.lines.split_off(written).into_iter().chain(end).collect());
     }
+    let begun = writer.lines;
+    let ended = ends.into_iter().map(|end| {
+        let lines: Vec<String> = begun.iter().cloned().chain(end).collect();
+        let text = lines.join("\n");
+        match exceeded(&lines, &writer.known) {
+            None => format!("{intent}\n{text}\n"),
+            Some(bound) => format!("# Not to be run: {bound}.\n{intent}\n{text}\n"),
+        }
+    });
+    ended.collect()
 }
 
 /// The bound of the language that these lines exceed, with the two lines of comment above them.
@@ -253,34 +289,56 @@ where
 
     // --- the end -------------------------------------------------------------------------------
 
-    /// Adds the lines that fail. Returns what the first line has to say about them.
-    fn end(&mut self, failure: &Failure) -> &'static str {
-        let cluster = self.world.cluster();
-        let members = cluster.members().iter();
+    /// What the first line has to say about the lines that fail, and these, in one way or in several.
+    fn ends(&self, failure: &Failure) -> (&'static str, Vec<Vec<String>>) {
+        let one = |line: &str| Vec::from([Vec::from([line.to_string()])]);
         match failure.name {
-            LIVENESS => {
-                let down =
-                    members.filter(|(_, member)| member.replica().is_none() && !member.has_lost_disk());
-                self.lines.extend(down.map(|(id, _)| format!("restart {}", id.0)));
-                let rest = ["heal", "await-leader timeouts=30", "propose noop as=probe", "elapse 5s", "heal"];
-                let rest = rest.into_iter().chain(["expect outcome probe applied", "expect converged"]);
-                self.lines.extend(rest.map(str::to_string));
-                ""
-            }
+            LIVENESS => ("", self.absentees().iter().map(|absent| self.calm(absent)).collect()),
             "no_fault" => {
+                let members = self.world.cluster().members().iter();
                 let faulty =
                     members.filter(|(_, member)| member.fault().is_some() && !member.has_lost_disk());
-                self.lines.extend(faulty.map(|(id, _)| format!("expect fault {} none", id.0)));
-                ""
+                ("", Vec::from([faulty.map(|(id, _)| format!("expect fault {} none", id.0)).collect()]))
             }
-            "no_panic" => " (the last line panics)",
-            "bounded" => " (which a scenario does not notice)",
-            _ if cluster.violation().is_some() => "",
-            _ => {
-                self.lines.push("expect folded".to_string());
-                ""
+            "no_panic" => (" (the last line panics)", Vec::from([Vec::new()])),
+            "bounded" => (" (which a scenario does not notice)", Vec::from([Vec::new()])),
+            _ if self.world.cluster().violation().is_some() => ("", Vec::from([Vec::new()])),
+            _ => ("", one("expect folded")),
+        }
+    }
+
+    /// Who is down.
+    fn down(&self) -> BTreeSet<NodeId> {
+        let members = self.world.cluster().members().iter();
+        members.filter(|(_, member)| member.replica().is_none()).map(|(id, _)| *id).collect()
+    }
+
+    /// Who may stay away in a calm: nobody, or some that the others can do without, the fewest first.
+    fn absentees(&self) -> Vec<BTreeSet<NodeId>> {
+        let mut sets = Vec::from([BTreeSet::new()]);
+        for id in self.world.cluster().members().keys() {
+            for at in 0..sets.len() {
+                let more: BTreeSet<NodeId> = sets[at].iter().copied().chain([*id]).collect();
+                if is_spared(&self.world, &more) {
+                    sets.push(more);
+                }
             }
         }
+        sets.sort_by_key(BTreeSet::len);
+        sets
+    }
+
+    /// A calm in which these stay away, and what must come of it.
+    fn calm(&self, absent: &BTreeSet<NodeId>) -> Vec<String> {
+        let members = self.world.cluster().members().iter();
+        let arrivals = members.filter_map(|(id, member)| match (absent.contains(id), member.replica()) {
+            (true, Some(_)) => Some(format!("crash {}", id.0)),
+            (false, None) if !member.has_lost_disk() => Some(format!("restart {}", id.0)),
+            _ => None,
+        });
+        let rest = ["heal", "await-leader timeouts=30", "propose noop as=probe", "elapse 5s", "heal"];
+        let rest = rest.into_iter().chain(["expect outcome probe applied", "expect converged"]);
+        arrivals.chain(rest.map(str::to_string)).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Shrinking: from the thousands of actions of a run that failed to the few that matter.
 //!
 //! Delta debugging (Zeller and Hildebrandt 2002) over actions. What does nothing is free to leave out, and
-//! what comes after the failure too, so a first replay cuts both. Then go whole kinds of actions, all that
+//! what comes after the failure too, so a first replay cuts both. Of a long run whole rounds go next, the
+//! oldest first: each begins and ends at rest, so those after it stay plausible. Then go whole kinds of actions, all that
 //! one client, member or link has a part in, then chunks from large to small, from the end to the beginning
 //! because causes come before their effects, and back, and at last pairs and the insides of single actions. What is
 //! left is short, and no single action of it can be left out, unless the tries were used up. On the way the
@@ -18,15 +19,17 @@
 //!
 //! Left out: simpler requests, and other failures than the one that is looked for, even if they are shorter.
 
+mod parts;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use super::action::{Action, ClientNumber};
+use self::parts::{Trait, is_about_position, simpler_actions, traits, without_member};
+use super::action::Action;
 use super::plan::Plan;
 use crate::cluster::Options;
-use crate::cluster::links::Link;
-use crate::raft::{Limits, MemberChange, NodeId, Timer};
+use crate::raft::{Limits, NodeId, Timer};
 use crate::replica::SnapshotPolicy;
 
 /// An action, and what it was about when it was last carried out.
@@ -37,6 +40,8 @@ pub struct Step {
     /// The message that it did it to, if it was carried out already.
     pub(super) message: Option<Fingerprint>,
     pub(super) settling: Settling,
+    /// The round that it was part of.
+    pub(super) round: usize,
 }
 
 /// What a step has to do with messages and disks that move by themselves.
@@ -64,8 +69,13 @@ pub(super) struct Fingerprint {
 }
 
 impl Step {
-    fn new(action: Action) -> Step {
-        Step { action, message: None, settling: Settling::None }
+    fn new(action: Action, round: usize) -> Step {
+        Step { action, message: None, settling: Settling::None, round }
+    }
+
+    /// One that a replay adds by itself.
+    pub(super) fn added(action: Action) -> Step {
+        Step::new(action, 0)
     }
 }
 
@@ -80,15 +90,18 @@ pub struct Shrunk {
     pub tries: u32,
 }
 
-/// Shrinks a list that fails. `fails` replays a list and returns, if it fails as before, those of its
+/// Shrinks a list that fails, given by rounds. `fails` replays a list and returns, if it fails as before, those of its
 /// steps that did something up to the failure ([`replay`](super::replay)). When it breaks off, that is the end.
 pub fn shrink(
     plan: &Plan,
-    actions: Vec<Action>,
+    rounds: Vec<Vec<Action>>,
     fails: impl FnMut(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>>,
     tries_max: u32,
 ) -> Shrunk {
-    let steps: Vec<Step> = actions.into_iter().map(Step::new).collect();
+    let numbered = rounds.into_iter().enumerate();
+    let steps: Vec<Step> = numbered
+        .flat_map(|(round, actions)| actions.into_iter().map(move |one| Step::new(one, round)))
+        .collect();
     let order = ORDERS[0];
     let mut search = Search {
         fails,
@@ -101,6 +114,8 @@ pub fn shrink(
         is_over: false,
     };
     if search.attempt(&steps) {
+        drop(steps);
+        search.without_rounds();
         let all = search.steps.clone();
         let mut best = (plan.clone(), all.clone());
         let ways = 1 + ORDERS.len() as u32;
@@ -125,17 +140,6 @@ pub fn shrink(
     }
     let Search { plan, steps, tries, .. } = search;
     Shrunk { plan, actions: steps.into_iter().map(|step| step.action).collect(), tries }
-}
-
-/// What steps have in common that may be left out together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Trait {
-    Kind(u8),
-    Timer(Timer),
-    Client(ClientNumber),
-    Member(NodeId),
-    Link(Link),
-    Gist(Link, u64),
 }
 
 /// In which order things are tried. Each leads to a list from which nothing can be left out, and one is
@@ -292,6 +296,20 @@ impl<F: FnMut(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>>> Search<F> {
         }
     }
 
+    /// Rows of rounds from long to short, in each length from the beginning: most failures are of the last round,
+    /// or of what an earlier one left behind.
+    fn without_rounds(&mut self) {
+        let rounds = |steps: &[Step]| steps.iter().map(|step| step.round).collect::<BTreeSet<usize>>();
+        let mut length = rounds(&self.steps).len() - usize::from(!self.steps.is_empty());
+        while length > 0 && !self.is_spent() {
+            let left: Vec<usize> = rounds(&self.steps).into_iter().collect();
+            for row in left.chunks(length) {
+                self.attempt_without(|_, step| row.contains(&step.round));
+            }
+            length /= 2;
+        }
+    }
+
     /// Chunks from large to small, in each size from one end to the other.
     fn without_chunks(&mut self, is_from_end: bool) {
         let mut size = self.steps.len() / 2;
@@ -368,153 +386,18 @@ impl<F: FnMut(&Plan, &[Step]) -> ControlFlow<(), Option<Vec<Step>>>> Search<F> {
         simpler_actions(&step.action).into_iter().any(|action| {
             let message = step.message.filter(|_| !is_about_position(&action));
             let mut steps = self.steps.clone();
-            steps[at] = Step { action, message, settling: step.settling };
+            steps[at] = Step { action, message, ..step };
             self.attempt(&steps)
         })
     }
 }
 
-/// The action in a cluster that `gone`, one of so many founding members, is no part of: the founding members
-/// after it have the names before theirs. Nothing if it is about that member.
-fn without_member(action: &Action, gone: NodeId, members: u64) -> Option<Action> {
-    let of = |id: NodeId| {
-        let is_after = id > gone && id.0 < members;
-        (id != gone).then_some(if is_after { NodeId(id.0 - 1) } else { id })
-    };
-    let link = |(from, to): Link| of(from).zip(of(to));
-    let links = |links: &[Link]| links.iter().filter_map(|one| link(*one)).collect();
-    let change = |change: &MemberChange| {
-        Some(match change {
-            MemberChange::AddLearner(id) => MemberChange::AddLearner(of(*id)?),
-            MemberChange::Promote(id) => MemberChange::Promote(of(*id)?),
-            MemberChange::Remove(id) => MemberChange::Remove(of(*id)?),
-        })
-    };
-    let mut action = action.clone();
-    match &mut action {
-        Action::Deliver { link: on, .. }
-        | Action::Drop { link: on, .. }
-        | Action::Duplicate { link: on, .. } => {
-            *on = link(*on)?;
-        }
-        Action::Sync { id, .. }
-        | Action::Timeout { id, .. }
-        | Action::Crash { id, .. }
-        | Action::Restart(id)
-        | Action::BackUp(id)
-        | Action::LoseDisk(id)
-        | Action::RollBackDisk(id)
-        | Action::SetClockRate { id, .. }
-        | Action::Compact(id)
-        | Action::Join(id)
-        | Action::Retire(id) => *id = of(*id)?,
-        Action::OpenSession { at, .. } | Action::Call { at, .. } | Action::Retry { at, .. } => *at = of(*at)?,
-        Action::GiveUp { .. } | Action::Replace { .. } => {}
-        Action::Cut(all) | Action::Restore(all) => *all = links(all),
-        Action::ChangeMembers { at, changes } => {
-            *at = of(*at)?;
-            *changes = changes.iter().filter_map(change).collect();
-            if changes.is_empty() {
-                return None; // It was about that member, and the language has no change of nothing.
-            }
-        }
-        Action::Transfer { at, to } => (*at, *to) = (of(*at)?, of(*to)?),
-    }
-    Some(action)
-}
-
-/// Whether the action names a message by where it is.
-fn is_about_position(action: &Action) -> bool {
-    matches!(action, Action::Deliver { .. } | Action::Drop { .. } | Action::Duplicate { .. })
-}
-
-/// Simpler forms of an action, the simplest first.
-fn simpler_actions(action: &Action) -> Vec<Action> {
-    match action {
-        Action::Deliver { link, position } if *position > 0 => {
-            Vec::from([Action::Deliver { link: *link, position: 0 }])
-        }
-        Action::Crash { id, keep } if *keep > 0 => Vec::from([Action::Crash { id: *id, keep: 0 }]),
-        Action::Cut(links) => fewer(links).map(Action::Cut).collect(),
-        Action::Restore(links) => fewer(links).map(Action::Restore).collect(),
-        Action::ChangeMembers { at, changes } => {
-            fewer(changes).map(|changes| Action::ChangeMembers { at: *at, changes }).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Lists with one element, then lists that lack one.
-fn fewer<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
-    let is_long = list.len() > 1;
-    let single = list.iter().filter(move |_| is_long).map(|one| Vec::from([one.clone()]));
-    let lacking = (0..list.len()).filter(move |_| is_long).map(|out| {
-        let rest = list.iter().enumerate().filter(move |(at, _)| *at != out);
-        rest.map(|(_, one)| one.clone()).collect()
-    });
-    single.chain(lacking)
-}
-
-/// The number of the action's kind, those first that matter least.
-fn kind(action: &Action) -> u8 {
-    match action {
-        Action::SetClockRate { .. } => 0,
-        Action::Drop { .. } => 1,
-        Action::Duplicate { .. } => 2,
-        Action::Restore(_) => 3,
-        Action::Cut(_) => 4,
-        Action::BackUp(_) => 5,
-        Action::RollBackDisk(_) => 6,
-        Action::LoseDisk(_) => 7,
-        Action::Retire(_) => 8,
-        Action::Transfer { .. } => 9,
-        Action::Compact(_) => 10,
-        Action::GiveUp { .. } => 11,
-        Action::Replace { .. } => 12,
-        Action::Retry { .. } => 13,
-        Action::OpenSession { .. } => 14,
-        Action::ChangeMembers { .. } => 15,
-        Action::Join(_) => 16,
-        Action::Restart(_) => 17,
-        Action::Crash { .. } => 18,
-        Action::Timeout { .. } => 19,
-        Action::Call { .. } => 20,
-        Action::Sync { .. } => 21,
-        Action::Deliver { .. } => 22,
-    }
-}
-
-fn traits(step: &Step) -> Vec<Trait> {
-    let mut traits = Vec::from([Trait::Kind(kind(&step.action))]);
-    match &step.action {
-        Action::Deliver { link, .. } | Action::Drop { link, .. } | Action::Duplicate { link, .. } => {
-            traits.extend([Trait::Link(*link), Trait::Member(link.0), Trait::Member(link.1)]);
-            traits.extend(step.message.map(|message| Trait::Gist(*link, message.gist)));
-        }
-        Action::Timeout { id, timer } => traits.extend([Trait::Timer(*timer), Trait::Member(*id)]),
-        Action::Sync { id, .. }
-        | Action::Crash { id, .. }
-        | Action::Restart(id)
-        | Action::BackUp(id)
-        | Action::LoseDisk(id)
-        | Action::RollBackDisk(id)
-        | Action::SetClockRate { id, .. }
-        | Action::Compact(id)
-        | Action::Join(id)
-        | Action::Retire(id) => traits.push(Trait::Member(*id)),
-        Action::OpenSession { client, at }
-        | Action::Call { client, at, .. }
-        | Action::Retry { client, at } => traits.extend([Trait::Client(*client), Trait::Member(*at)]),
-        Action::GiveUp { client } | Action::Replace { client } => traits.push(Trait::Client(*client)),
-        Action::ChangeMembers { at, .. } | Action::Transfer { at, .. } => traits.push(Trait::Member(*at)),
-        Action::Cut(_) | Action::Restore(_) => {}
-    }
-    traits
-}
-
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
+    use crate::cluster::links::Link;
 
     fn sync(id: u64) -> Action {
         Action::Sync { id: NodeId(id), count: 1 }
@@ -543,7 +426,7 @@ mod tests {
         for (at, action) in [40, 90, 300, 444].into_iter().zip(&needed) {
             actions.insert(at, action.clone());
         }
-        let shrunk = shrink(&plan(), actions, needs(&needed), 10_000);
+        let shrunk = shrink(&plan(), vec![actions], needs(&needed), 10_000);
         assert_eq!(shrunk.actions, needed);
         assert!(shrunk.tries < 300, "{}", shrunk.tries);
     }
@@ -551,9 +434,9 @@ mod tests {
     #[test]
     fn what_does_not_fail_is_shrunk_to_nothing_and_tries_are_bounded() {
         let actions: Vec<Action> = (0..100).map(sync).collect();
-        assert_eq!(shrink(&plan(), actions.clone(), |_, _| ControlFlow::Continue(None), 50).tries, 1);
+        assert_eq!(shrink(&plan(), vec![actions.clone()], |_, _| ControlFlow::Continue(None), 50).tries, 1);
         let all = actions.clone();
-        let shrunk = shrink(&plan(), actions, needs(&all), 50);
+        let shrunk = shrink(&plan(), vec![actions], needs(&all), 50);
         assert_eq!((shrunk.actions, shrunk.tries), (all, 50));
     }
 
@@ -566,9 +449,26 @@ mod tests {
             tries += 1;
             if tries > 40 { ControlFlow::Break(()) } else { needs(plan, steps) }
         };
-        let shrunk = shrink(&plan(), actions, until, 10_000);
+        let shrunk = shrink(&plan(), vec![actions], until, 10_000);
         assert_eq!(shrunk.tries, 41);
         assert!(shrunk.actions.len() < 100 && shrunk.actions.contains(&needed[0]), "{:?}", shrunk.actions);
+    }
+
+    #[test]
+    fn whole_rounds_go_first() {
+        let rounds: Vec<Vec<Action>> = (0..100).map(|_| (0..1000).map(|at| sync(at % 7)).collect()).collect();
+        let needed = [Action::Compact(NodeId(1)), Action::Join(NodeId(9))];
+        let mut rounds = rounds;
+        rounds[30].push(needed[0].clone());
+        rounds[99].push(needed[1].clone());
+        let (needs, mut long_tries) = (needs(&needed), 0);
+        let counted = |plan: &Plan, steps: &[Step]| {
+            long_tries += u32::from(steps.len() > 5_000);
+            needs(plan, steps)
+        };
+        let shrunk = shrink(&plan(), rounds, counted, 10_000);
+        assert_eq!(shrunk.actions, needed);
+        assert!(long_tries < 25, "{long_tries}");
     }
 
     #[test]
@@ -578,7 +478,7 @@ mod tests {
             let is_cut = |step: &Step| matches!(&step.action, Action::Cut(links) if links.contains(&(NodeId(0), NodeId(3))));
             ControlFlow::Continue(steps.iter().any(is_cut).then(|| steps.to_vec()))
         };
-        let shrunk = shrink(&plan(), Vec::from([sync(1), Action::Cut(links)]), cuts, 100);
+        let shrunk = shrink(&plan(), vec![Vec::from([sync(1), Action::Cut(links)])], cuts, 100);
         assert_eq!(shrunk.actions, [Action::Cut(Vec::from([(NodeId(0), NodeId(3))]))]);
     }
 }

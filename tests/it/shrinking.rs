@@ -49,7 +49,7 @@ fn under<T>(bug: Option<Bug>, body: impl FnOnce() -> T) -> Result<T, String> {
 struct Found {
     seed: u64,
     plan: Plan,
-    actions: Vec<Action>,
+    rounds: Vec<Vec<Action>>,
     failure: Failure,
 }
 
@@ -61,9 +61,9 @@ fn search(bug: Bug, name: &str) -> impl Iterator<Item = Found> {
             Ok(report) => report.failure?,
             Err(detail) => Failure { name: "no_panic", detail, step: run.world().steps() },
         };
-        let actions = run.take_actions();
-        let is_wanted = failure.name == name && ACTIONS.contains(&actions.len());
-        is_wanted.then(|| Found { seed, plan: run.plan().clone(), actions, failure })
+        let rounds = run.take_rounds();
+        let is_wanted = failure.name == name && ACTIONS.contains(&rounds.iter().map(Vec::len).sum());
+        is_wanted.then(|| Found { seed, plan: run.plan().clone(), rounds, failure })
     })
 }
 
@@ -86,7 +86,7 @@ fn shrinks(bug: Bug, name: &str, actions_max: usize) {
     let begun = Instant::now();
     let shrunk = search(bug, name).take(ATTEMPTS).map(|found| {
         let fails = |plan: &Plan, steps: &[Step]| fails(&found, bug, plan, steps);
-        let shrunk = shrink(&found.plan, found.actions.clone(), fails, TRIES_MAX);
+        let shrunk = shrink(&found.plan, found.rounds.clone(), fails, TRIES_MAX);
         (found, shrunk)
     });
     let mut last = None;
@@ -112,17 +112,18 @@ fn shrinks(bug: Bug, name: &str, actions_max: usize) {
     });
     let shown = replayed.as_ref().ok().and_then(|(failure, _)| failure.clone());
     let failure = shown.clone().unwrap_or_else(|| found.failure.clone());
-    let written = || script::<Injected, Injected>(&plan, &actions, &failure, found.seed);
+    let plays = |scenario: &Scenario| scenario.run_with::<Injected, Injected>(false).failure.is_some();
+    let written = || script::<Injected, Injected>(&plan, &actions, &failure, found.seed, plays);
     let text = under(Some(bug), written).expect("a script can be written of what panics, too");
     println!(
         "{bug:?}: {} actions of seed {} shrunk to {} in {tries} tries and {took_ms} ms\n{text}",
-        found.actions.len(),
+        found.rounds.iter().map(Vec::len).sum::<usize>(),
         found.seed,
         actions.len(),
     );
     assert_eq!(failure.name, name, "{bug:?}");
     assert_eq!(shown.is_some(), !["liveness", "no_panic"].contains(&name), "{bug:?}");
-    let (before, after) = (found.actions.len(), actions.len());
+    let (before, after) = (found.rounds.iter().map(Vec::len).sum::<usize>(), actions.len());
     assert!(after <= actions_max && after * 3 < before, "{bug:?}: {after} actions of {before}");
 
     let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{error} in\n{text}"));
@@ -186,7 +187,7 @@ fn runs_print_as_scenarios_that_replay_them() {
         let (plan, actions) = (run.plan().clone(), run.take_actions());
         // None of these; it makes the script end with a look at all that is held and was answered.
         let failure = Failure { name: "linearizable", detail: "not at all".to_owned(), step: 0 };
-        let text = script::<Shipped, BriefSessions>(&plan, &actions, &failure, seed);
+        let text = script::<Shipped, BriefSessions>(&plan, &actions, &failure, seed, |_| true);
         if text.starts_with("# Not to be run") {
             continue;
         }

@@ -22,6 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use dkv::cluster::scenario::Scenario;
 use dkv::sim::replay::{replay, reproduce};
 use dkv::sim::script::script;
 use dkv::sim::shrink::{Step, shrink};
@@ -338,20 +339,24 @@ fn shrunk(bug: Bug, seed: u64, failure: &Failure) -> Result<String, String> {
         let mut run: Run<Injected, Rules> = Run::remembered(seed, WORLD_STEPS);
         // How it ends is known.
         let _ = guarded(|| run.finish());
-        let (plan, actions) = (run.plan().clone(), run.take_actions());
+        let (plan, rounds) = (run.plan().clone(), run.take_rounds());
         let fails = |plan: &_, steps: &[Step]| {
             let mut kept = Vec::new();
             let result = guarded(|| reproduce::<Injected, Rules>(plan, steps, failure.name, seed, &mut kept));
             let is_same = result.map_or(failure.name == NO_PANIC, |found| found.is_some());
             ControlFlow::<(), _>::Continue(is_same.then_some(kept))
         };
-        let shrunk = shrink(&plan, actions, fails, TRIES_MAX);
+        let shrunk = shrink(&plan, rounds, fails, TRIES_MAX);
         if shrunk.actions.is_empty() {
             return Err(format!("seed {seed}: its actions alone do not fail"));
         }
         let shown = guarded(|| replay::<Injected, Rules>(&shrunk.plan, &shrunk.actions).failure().cloned());
         let shown = shown.ok().flatten().filter(|shown| shown.name == failure.name);
         let failure = shown.as_ref().unwrap_or(failure);
-        guarded(|| script::<Injected, Rules>(&shrunk.plan, &shrunk.actions, failure, seed))
+        let plays = |scenario: &Scenario| {
+            guarded(|| scenario.run_with::<Injected, Injected>(false))
+                .is_ok_and(|report| report.failure.is_some())
+        };
+        guarded(|| script::<Injected, Rules>(&shrunk.plan, &shrunk.actions, failure, seed, plays))
     })
 }

@@ -40,7 +40,7 @@ where
         Trial::prepare(|| Run::recorded(seed, steps))
     }
 
-    /// The same world, which keeps what is done to it, but no lines.
+    /// The same world, which keeps what is done to it for [`take_rounds`](Trial::take_rounds), but no lines.
     pub(super) fn remembered(seed: u64, steps: u64) -> Self {
         Trial::prepare(|| Run::remembered(seed, steps))
     }
@@ -95,6 +95,11 @@ where
             Some(run) => (run.take_actions(), run.take_trace()),
             None => (Vec::new(), Vec::new()),
         }
+    }
+
+    /// What was done, by rounds, as [`Run::take_rounds`] gives it.
+    pub(super) fn take_rounds(&mut self) -> Vec<Vec<Action>> {
+        self.run.as_mut().map(Run::take_rounds).unwrap_or_default()
     }
 }
 

@@ -92,9 +92,9 @@ use crate::kv::{self, BTreeEngine, Store};
 type StoreOf<K> = Store<BTreeEngine, K>;
 
 /// Bytes of a scenario's text.
-pub const SOURCE_BYTES_MAX: usize = 64 << 10;
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 /// Lines of a scenario.
-pub const LINES_MAX: usize = 1000;
+pub const LINES_MAX: usize = 10_000;
 /// Bytes of a line.
 pub const LINE_BYTES_MAX: usize = 500;
 /// Founding members.

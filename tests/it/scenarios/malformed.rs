@@ -134,7 +134,10 @@ fn a_scenario_begins_with_its_intent_and_its_cluster() {
     for (text, expected) in cases {
         refused(text, expected);
     }
-    refused(&format!("# x\n{lines}"), "1001:1 a scenario has at most 1000 lines");
+    refused(
+        &format!("# x\n{lines}"),
+        &format!("{}:1 a scenario has at most {LINES_MAX} lines", LINES_MAX + 1),
+    );
     refused(&format!("# x\n{long}"), "2:501 a line has at most 500 bytes");
 }
 
