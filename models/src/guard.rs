@@ -13,8 +13,11 @@ thread_local! {
     static PANICKED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `body`; a panic becomes its message and place.
-pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `body`; a panic becomes its message and place, and nothing of it is printed.
+///
+/// # Errors
+/// It panicked.
+pub fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let outer = std::panic::take_hook();

@@ -77,7 +77,7 @@ mod diagram;
 pub mod environment;
 pub mod exhaust;
 pub mod explorer;
-mod guard;
+pub mod guard;
 pub mod hunt;
 pub mod interned;
 pub mod layers;

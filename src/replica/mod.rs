@@ -21,7 +21,8 @@
 //! proposal is known to be lost and had no effect. A client that gives up sends
 //! [`Input::Cancel`] and is told that the outcome is unknown. So are those whom a leader leaves behind that
 //! has been removed: nobody tells it what becomes of its entries. A replica outside the configuration does
-//! not wait for its own state machine either.
+//! not wait for its own state machine either: what the leader told it is passed on before it is applied
+//! here, and a read of entries that it will not see is refused.
 //!
 //! **Snapshots.** After every `every_entries` applied entries the executor is asked for a snapshot; the
 //! log is then purged but for the last `keep_entries`. While a snapshot is being received or sent, the
@@ -484,7 +485,9 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
     /// A replica in no configuration hears of nothing any more, or not soon: whoever waits for what is
     /// beyond its commit index will not learn more from it than now.
     fn settle_removal(&mut self, effects: &mut Effects<C, A>) {
-        if self.node.is_leader() || (self.proposals.is_empty() && self.answered.is_empty()) {
+        if self.node.is_leader()
+            || (self.proposals.is_empty() && self.answered.is_empty() && self.reads.is_empty())
+        {
             return;
         }
         let (since, configuration) = self.node.log().configuration();
@@ -499,6 +502,10 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         // The leader has told the outcome; only this replica may never apply it.
         for ((_, request), (id, response)) in self.answered.split_off(&(commit.next(), RequestId(0))) {
             effects.answer(request, Ok(Reply::Applied { id, response }));
+        }
+        for (_, request) in self.reads.split_off(&(commit.next(), RequestId(0))) {
+            let refusal = Refusal::NotLeader { hint: self.node.leader() };
+            effects.answer(request, Err(Failure::Refused(refusal)));
         }
     }
 

@@ -303,18 +303,17 @@ where
     }
 
     /// What [`shrink`](mod@shrink) is for: every action by rounds, if they are kept and none was taken
-    /// before. What did not come to rest in a calm was brought about earlier: the actions of that calm are
-    /// left out, and a [`replay`] draws another.
-    pub fn take_rounds(&mut self) -> Vec<Vec<Action>> {
+    /// before. What did not come to rest in a calm was brought about earlier: that calm comes by itself, the
+    /// second of the two, and a [`replay`] draws others.
+    pub fn take_rounds(&mut self) -> (Vec<Vec<Action>>, Vec<Action>) {
         let rounds_from = core::mem::take(&mut self.rounds_from);
         let mut actions = self.take_actions();
-        if self.world.failure().is_some_and(|failure| failure.name == replay::LIVENESS) {
-            actions.truncate(self.calm_from);
-        }
+        let is_stuck = self.world.failure().is_some_and(|failure| failure.name == replay::LIVENESS);
+        let calm = if is_stuck { actions.split_off(self.calm_from) } else { Vec::new() };
         let mut rounds: Vec<_> = rounds_from.into_iter().rev().map(|from| actions.split_off(from)).collect();
         rounds.push(actions);
         rounds.reverse();
-        rounds
+        (rounds, calm)
     }
 
     fn recorded_actions(&self) -> usize {

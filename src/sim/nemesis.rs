@@ -10,13 +10,16 @@ use super::coverage::{Fault, Shape};
 use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
 use super::schedule::{Phase, Schedule};
 use super::world::{StoreOf, World};
+use crate::cluster::invariants::Ledger;
 use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
 use crate::raft::progress::Flow;
 use crate::raft::quorum::is_quorum;
-use crate::raft::{Configuration, Durable, EntryId, MemberChange, NodeId, Payload, Raft};
-use crate::replica::Replica;
+use crate::raft::{
+    Command, Configuration, Entry, EntryId, MemberChange, Message, NodeId, Payload, Raft, SnapshotMeta,
+};
+use crate::replica;
 
 /// How far clocks are off, in thousandths.
 const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
@@ -343,24 +346,32 @@ impl Schedule {
         }
     }
 
-    /// In a calm clients give up on those members alone that were removed and never told: nobody speaks to
-    /// them, and they cannot know that they will not learn what became of the requests they took.
+    /// Members that are out and do not know it.
+    pub(super) fn find_forgotten<P: Policies, K: kv::Rules>(world: &World<P, K>) -> BTreeSet<NodeId>
+    where
+        StoreOf<K>: Default,
+    {
+        let governing = committed_configuration(world);
+        let outsiders = world.cluster().nodes().filter(|node| !governing.contains(node.id()));
+        let unaware = outsiders.filter(|node| {
+            let (since, own) = node.log().configuration();
+            own.contains(node.id()) || since > node.commit_index()
+        });
+        unaware.map(crate::raft::Node::id).collect()
+    }
+
+    /// In a calm clients give up on those members alone that were removed and are not told: nobody speaks to
+    /// them any more, and they cannot know that they will not learn what became of the requests they took. Whoever
+    /// does not know it an election timeout later will never be told: the leader did not know how far it was.
     fn leave_forgotten<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
     where
         StoreOf<K>: Default,
     {
-        let Some(leader) = world.cluster().leader().and_then(|id| world.cluster().replica(id)) else {
-            return;
-        };
-        let governing = leader.node().configuration();
-        let is_forgotten = |at: &NodeId| {
-            let Some(node) = world.cluster().replica(*at).map(Replica::node) else { return false };
-            let (since, own) = node.log().configuration();
-            !governing.contains(*at) && (own.contains(*at) || since > node.commit_index())
-        };
+        let before = core::mem::replace(&mut self.forgotten, Schedule::find_forgotten(world));
+        let forgotten: BTreeSet<NodeId> = self.forgotten.intersection(&before).copied().collect();
         let asks_forgotten = |client: &Client| {
             let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
-            attempts.into_iter().any(|(_, at)| is_forgotten(at))
+            attempts.into_iter().any(|(_, at)| forgotten.contains(at))
         };
         let clients: Vec<usize> =
             (0..world.clients().len()).filter(|number| asks_forgotten(&world.clients()[*number])).collect();
@@ -449,20 +460,70 @@ where
         configuration.voters.is_empty()
             || (holds(&configuration.voters) && configuration.outgoing.as_ref().is_none_or(holds))
     };
-    let of_disks = world.cluster().members().values().flat_map(|member| {
-        let disk = member.disk().synced();
-        configurations(disk).chain([&*disk.snapshot.configuration])
+    let cluster = world.cluster();
+    let of_disks = cluster.members().values().map(|member| member.disk().synced());
+    let of_disks = of_disks.flat_map(|disk| in_force(cluster.ledger(), &disk.snapshot, disk.entries.iter()));
+    let logs = cluster.nodes().map(crate::raft::Node::log);
+    let of_logs = logs.flat_map(|log| in_force(cluster.ledger(), log.snapshot(), log.entries()));
+    // What is on its way to somebody arrives.
+    let packets = cluster.links().loaded().into_iter().flat_map(|(link, _)| cluster.links().on(link));
+    let sent = packets.filter_map(|packet| match packet {
+        replica::Packet::Raft { envelope, .. } => match &envelope.message {
+            Message::AppendEntries { entries, .. } => Some(entries),
+            _ => None,
+        },
+        replica::Packet::Forward { .. } => None,
     });
-    let of_nodes = world.cluster().nodes().map(crate::raft::Node::configuration);
-    of_disks.chain(of_nodes).all(is_fine) && has_candidate(world, &gone)
+    let sent =
+        sent.flat_map(|entries| entries.iter().filter(|entry| !is_committed(cluster.ledger(), entry.id)));
+    let under_way = sent.filter_map(configuration_of);
+    of_disks.chain(of_logs).chain(under_way).all(is_fine) && has_candidate(world, &gone)
 }
 
-/// The configurations in the log on a disk, in order.
-fn configurations<C>(disk: &Durable<C>) -> impl DoubleEndedIterator<Item = &Configuration> {
-    disk.entries.iter().filter_map(|entry| match &entry.payload {
-        Payload::Configuration(configuration) => Some(&**configuration),
+/// The latest configuration that was committed, as far as anybody still has it.
+pub(super) fn committed_configuration<P: Policies, K: kv::Rules>(world: &World<P, K>) -> &Configuration
+where
+    StoreOf<K>: Default,
+{
+    let ledger = world.cluster().ledger();
+    let disks = world.cluster().members().values().map(|member| member.disk().synced());
+    let known = disks.flat_map(|disk| {
+        let entries = disk.entries.iter().filter(|entry| is_committed(ledger, entry.id));
+        let later = entries.filter_map(|entry| Some((entry.id.index, configuration_of(entry)?)));
+        core::iter::once((disk.snapshot.last.index, &*disk.snapshot.configuration)).chain(later)
+    });
+    let latest = known.max_by_key(|(index, _)| *index);
+    latest.map(|(_, configuration)| configuration).expect("a cluster has members")
+}
+
+/// The configurations of a log that its owner may act under: the latest committed one, which nothing takes back,
+/// and all after it.
+fn in_force<'a, C: Command + 'a>(
+    ledger: &Ledger<C>,
+    snapshot: &'a SnapshotMeta,
+    entries: impl Iterator<Item = &'a Entry<C>>,
+) -> Vec<&'a Configuration> {
+    let mut in_force = Vec::from([&*snapshot.configuration]);
+    for entry in entries.filter(|entry| entry.id.index > snapshot.last.index) {
+        let Some(configuration) = configuration_of(entry) else { continue };
+        if is_committed(ledger, entry.id) {
+            in_force.clear();
+        }
+        in_force.push(configuration);
+    }
+    in_force
+}
+
+fn configuration_of<C>(entry: &Entry<C>) -> Option<&Configuration> {
+    match &entry.payload {
+        Payload::Configuration(configuration) => Some(configuration),
         Payload::Noop | Payload::Command(_) => None,
-    })
+    }
+}
+
+/// Whether this entry was committed. What everybody has compacted was.
+fn is_committed<C: Command>(ledger: &Ledger<C>, id: EntryId) -> bool {
+    id.index <= ledger.last().index && ledger.entry(id.index).is_none_or(|entry| entry.id == id)
 }
 
 /// Whether one of the others is a voter in its own configuration and has a log that a quorum of it votes
@@ -477,8 +538,16 @@ where
         .map(|(id, member)| {
             let log = member.replica().map(|replica| replica.node().log());
             let disk = member.disk().synced();
-            let on_disk =
-                || (disk.last(), configurations(disk).next_back().unwrap_or(&disk.snapshot.configuration));
+            let on_disk = || {
+                (
+                    disk.last(),
+                    disk.entries
+                        .iter()
+                        .rev()
+                        .find_map(configuration_of)
+                        .unwrap_or(&disk.snapshot.configuration),
+                )
+            };
             (*id, log.map_or_else(on_disk, |log| (log.last(), log.configuration().1)))
         })
         .collect();

@@ -12,7 +12,7 @@ use super::schedule::{PROBES, Phase, Schedule};
 use super::world::{StoreOf, World};
 use crate::cluster::Policies;
 use crate::kv;
-use crate::raft::{Bytes, NodeId};
+use crate::raft::{Bytes, Node, NodeId};
 
 impl Schedule {
     /// A client that waits for nothing goes on: with the next operation, or with another attempt.
@@ -26,8 +26,8 @@ impl Schedule {
             self.act(world, Action::GiveUp { client: number });
         }
         let client = world.client(number);
-        if self.phase != Phase::Storm && world.cluster().leader().is_none() {
-            // A member without a leader may pass a request on to one that is gone, and never know.
+        if self.phase != Phase::Storm && world.settled_leader().is_none() {
+            // A member may pass a request on to a leader that is gone, or soon will be, and never know.
             return self.after(ELECTION_TIMEOUT_MS / 4, Due::Turn(number));
         }
         let action = match &client.current {
@@ -111,7 +111,8 @@ impl Schedule {
         }
     }
 
-    /// Whom a client asks: the leader, as far as anybody knows, or anyone, even one that is down.
+    /// Whom a client asks: the leader, as far as anybody knows, or anyone, even one that is down. In a calm anyone
+    /// that follows the leader: each of them must answer.
     fn choose_member<P: Policies, K: kv::Rules>(
         &mut self,
         world: &mut World<P, K>,
@@ -120,12 +121,18 @@ impl Schedule {
     where
         StoreOf<K>: Default,
     {
-        let prefers_leader = self.phase != Phase::Storm || self.random.chance(self.load.to_leader);
-        let leader = world.cluster().leader().filter(|_| prefers_leader);
-        let chosen = leader.unwrap_or_else(|| {
+        let following: Vec<NodeId> = if self.phase == Phase::Storm {
+            let prefers_leader = self.random.chance(self.load.to_leader);
+            world.cluster().leader().into_iter().filter(|_| prefers_leader).collect()
+        } else {
+            world.settled_leader().map(|leader| followers(world, leader)).unwrap_or_default()
+        };
+        let chosen = if following.is_empty() {
             let ids: Vec<NodeId> = world.cluster().members().keys().copied().collect();
             *self.random.pick(&ids)
-        });
+        } else {
+            *self.random.pick(&following)
+        };
         if self.asked.insert(number, chosen).is_some_and(|before| before != chosen) {
             world.coverage.fault(Fault::ClientSwitch);
         }
@@ -169,4 +176,17 @@ impl Schedule {
         let compares = if self.random.chance(500) { Vec::from([(key(other), guess)]) } else { Vec::new() };
         write(compares, then, Vec::from([Step::Get(key(one)), Step::Get(key(other))]))
     }
+}
+
+/// The leader and the members that know of it, in its term and by its configuration.
+fn followers<P: Policies, K: kv::Rules>(world: &World<P, K>, leader: &Node<Bytes, P::Rules>) -> Vec<NodeId>
+where
+    StoreOf<K>: Default,
+{
+    let is_following = |node: &&Node<Bytes, P::Rules>| {
+        node.leader() == Some(leader.id())
+            && node.term() == leader.term()
+            && (node.id() == leader.id() || leader.configuration().contains(node.id()))
+    };
+    world.cluster().nodes().filter(is_following).map(Node::id).collect()
 }

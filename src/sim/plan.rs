@@ -14,7 +14,7 @@ pub const ELECTION_TIMEOUT_MS: u64 = 1000;
 const HEARTBEAT_MS: u64 = 100;
 
 /// The longest queue of proposals that a leader takes, unless the plan draws a shorter one.
-pub(super) const UNCOMMITTED_ENTRIES_MAX: u64 = 400;
+const UNCOMMITTED_ENTRIES_MAX: u64 = 400;
 
 /// The most founding members.
 pub const MEMBERS_MAX: u64 = 7;

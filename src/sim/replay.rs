@@ -160,10 +160,19 @@ where
             if let Some(wanted) = step.message {
                 let whole = under_way().position(|message| message.whole == wanted.whole);
                 let gist = || under_way().position(|message| message.gist == wanted.gist);
-                let kind = || under_way().position(|message| message.kind == wanted.kind);
+                // Its place among its like, or the last of them.
+                let kind = || {
+                    let all = under_way().enumerate();
+                    let alike = all.filter(|(_, message)| message.kind == wanted.kind).map(|(at, _)| at);
+                    alike.take(wanted.rank + 1).last()
+                };
                 *position = whole.or_else(gist).or_else(kind)? as u32;
             }
-            found.message = under_way().nth(*position as usize);
+            let at = *position as usize;
+            found.message = under_way().nth(at).map(|message| Fingerprint {
+                rank: under_way().take(at).filter(|ahead| ahead.kind == message.kind).count(),
+                ..message
+            });
         }
         Action::Sync { id, count } => *count = (*count).min(pending(id)),
         Action::Crash { id, keep } => *keep = (*keep).min(pending(id)),
@@ -202,5 +211,5 @@ where
     };
     let mut whole = Fnv::default();
     packet.hash(&mut whole);
-    Fingerprint { whole: whole.finish(), gist: gist.finish(), kind }
+    Fingerprint { whole: whole.finish(), gist: gist.finish(), kind, rank: 0 }
 }

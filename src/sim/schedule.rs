@@ -68,6 +68,8 @@ pub(super) struct Schedule {
     pub(super) cut_until_ms: BTreeMap<Link, u64>,
     /// Members that stay down in this calm.
     pub(super) absent: BTreeSet<NodeId>,
+    /// Members that were out a while ago in this calm, and did not know it.
+    pub(super) forgotten: BTreeSet<NodeId>,
     pub(super) next_member: u64,
     /// How many terms somebody led so far.
     leaderships: usize,
@@ -100,6 +102,7 @@ impl Schedule {
             paused_until_ms: BTreeMap::new(),
             cut_until_ms: BTreeMap::new(),
             absent: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             next_member: members,
             leaderships: 1,
             watched: 0,
@@ -473,6 +476,7 @@ impl Schedule {
             }
             self.restart(world, *id);
         }
+        self.forgotten = Schedule::find_forgotten(world);
         // Everything that was under way is due soon; the tickets are handed out anew.
         self.tickets.clear();
         for id in ids {

@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use super::action::{Action, ClientNumber};
 use super::client::{self, Session, What};
 use super::history::Call;
-use super::nemesis::is_spared;
+use super::nemesis::{committed_configuration, is_spared};
 use super::plan::Plan;
 use super::replay::{LIVENESS, stuck_calm};
 use super::world::{Failure, OPERATOR_REQUESTS_MAX, StoreOf, World};
@@ -95,8 +95,8 @@ where
         && let Some(mut calm) = stuck_calm::<P, K>(plan, actions, seed)
     {
         calm.take_actions().iter().for_each(|action| writer.act(action));
-        let absent = writer.down();
-        let end = writer.calm(&absent);
+        // Those that ask in a calm must be answered; those that asked before have given up.
+        let end = writer.calm(&writer.down(), &writer.waiting());
         ends.push(writer.lines.split_off(written).into_iter().chain(end).collect());
     }
     let begun = writer.lines;
@@ -293,7 +293,7 @@ where
     fn ends(&self, failure: &Failure) -> (&'static str, Vec<Vec<String>>) {
         let one = |line: &str| Vec::from([Vec::from([line.to_string()])]);
         match failure.name {
-            LIVENESS => ("", self.absentees().iter().map(|absent| self.calm(absent)).collect()),
+            LIVENESS => ("", self.absentees().iter().map(|absent| self.calm(absent, &[])).collect()),
             "no_fault" => {
                 let members = self.world.cluster().members().iter();
                 let faulty =
@@ -313,6 +313,12 @@ where
         members.filter(|(_, member)| member.replica().is_none()).map(|(id, _)| *id).collect()
     }
 
+    /// What clients wait for.
+    fn waiting(&self) -> Vec<RequestId> {
+        let current = self.world.clients().iter().filter_map(|client| client.current.as_ref());
+        current.flat_map(|current| &current.attempts).map(|(request, _)| *request).collect()
+    }
+
     /// Who may stay away in a calm: nobody, or some that the others can do without, the fewest first.
     fn absentees(&self) -> Vec<BTreeSet<NodeId>> {
         let mut sets = Vec::from([BTreeSet::new()]);
@@ -328,17 +334,28 @@ where
         sets
     }
 
-    /// A calm in which these stay away, and what must come of it.
-    fn calm(&self, absent: &BTreeSet<NodeId>) -> Vec<String> {
-        let members = self.world.cluster().members().iter();
-        let arrivals = members.filter_map(|(id, member)| match (absent.contains(id), member.replica()) {
+    /// A calm in which these stay away, and what must come of it: whoever is asked answers, and all are equal.
+    fn calm(&self, absent: &BTreeSet<NodeId>, waiting: &[RequestId]) -> Vec<String> {
+        let all = self.world.cluster().members();
+        let arrivals = all.iter().filter_map(|(id, member)| match (absent.contains(id), member.replica()) {
             (true, Some(_)) => Some(format!("crash {}", id.0)),
             (false, None) if !member.has_lost_disk() => Some(format!("restart {}", id.0)),
             _ => None,
         });
-        let rest = ["heal", "await-leader timeouts=30", "propose noop as=probe", "elapse 5s", "heal"];
-        let rest = rest.into_iter().chain(["expect outcome probe applied", "expect converged"]);
-        arrivals.chain(rest.map(str::to_string)).collect()
+        let mut lines: Vec<String> = arrivals.collect();
+        lines.extend(["heal", "elapse 30s"].map(str::to_string));
+        let governing = committed_configuration(&self.world);
+        let is_there = |id: &&NodeId| governing.contains(**id) && !absent.contains(*id);
+        let asked: Vec<u64> = all.keys().filter(is_there).map(|id| id.0).collect();
+        lines.extend(asked.iter().flat_map(|id| {
+            [format!("submit noop at={id} as=p{id}"), format!("submit read-all at={id} as=q{id}")]
+        }));
+        lines.extend(["elapse 5s", "heal"].map(str::to_string));
+        lines.extend(asked.iter().flat_map(|id| ["p", "q"].map(|it| format!("expect answered {it}{id}"))));
+        lines.extend(waiting.iter().map(|request| format!("expect answered r{}", request.0)));
+        let rest = ["propose noop as=probe", "heal", "expect outcome probe applied", "expect converged"];
+        lines.extend(rest.map(str::to_string));
+        lines
     }
 }
 

@@ -13,13 +13,12 @@ use super::coverage::{Coverage, Shape};
 use super::history::Operation;
 use super::linearizable::{self, Start, Verdict};
 use super::oracle::Oracle;
-use super::plan::UNCOMMITTED_ENTRIES_MAX;
 use super::requests::Attempt;
 use super::shapes::Before;
 use crate::cluster::{Cluster, Options, Policies};
 use crate::kv::{self, BTreeEngine, Store};
 use crate::raft::invariants::{self, Invariant, Violation};
-use crate::raft::{EntryId, Index, NodeId, RequestId};
+use crate::raft::{Bytes, EntryId, Index, Node, NodeId, RequestId};
 use crate::replica::SnapshotPolicy;
 
 /// The store of a member, under the rules `K`.
@@ -31,9 +30,9 @@ const STEPS_PER_MEASUREMENT: u64 = 256;
 const MESSAGES_MAX: usize = 5_000;
 /// Writes that a disk has not synced.
 const WRITES_MAX: usize = 2_000;
-/// Requests that wait at one replica: as many as it may have proposed, those that wait for an earlier term's
-/// entries, and its clients'.
-const WAITING_MAX: usize = 2 * UNCOMMITTED_ENTRIES_MAX as usize + 100;
+/// Requests that wait at one replica: as many as may be uncommitted, as many that wait for an earlier term's
+/// entries, and so many more that it passed on.
+const WAITING_MORE: usize = 100;
 /// Entries in the ledger, which waits for the slowest member to compact.
 const ENTRIES_MAX: usize = 20_000;
 /// So often the distance of two snapshots, and so many entries more, may a log grow.
@@ -98,6 +97,7 @@ where
     /// Numbers operations, those of earlier rounds too.
     pub(super) operations: u64,
     snapshots: SnapshotPolicy,
+    uncommitted_entries_max: u64,
     /// Where each member's store was last compared.
     compared: BTreeMap<NodeId, EntryId>,
     pub(super) coverage: Coverage,
@@ -115,6 +115,7 @@ where
     pub fn new(members: u64, clients: ClientNumber, options: Options) -> Self {
         World {
             snapshots: options.snapshots,
+            uncommitted_entries_max: options.limits.uncommitted_entries_max,
             cluster: Cluster::with_options(members, options),
             oracle: Oracle::new::<K>(),
             clients: (0..clients).map(|_| Client::new()).collect(),
@@ -355,6 +356,7 @@ where
         let measured = |what: &str, found: usize, most: usize| {
             (found > most).then(|| format!("{found} {what}, more than {most}"))
         };
+        let waiting_max = 2 * self.uncommitted_entries_max as usize + WAITING_MORE;
         let log_max = (self.snapshots.every_entries * LOG_SNAPSHOTS_MAX
             + self.snapshots.keep_entries
             + LOG_ENTRIES_MORE) as usize;
@@ -363,7 +365,7 @@ where
                 (replica.waiting_requests(), replica.node().log().entries().count())
             });
             measured(&format!("unsynced writes at {id}"), member.disk().pending(), WRITES_MAX)
-                .or_else(|| measured(&format!("requests waiting at {id}"), waiting, WAITING_MAX))
+                .or_else(|| measured(&format!("requests waiting at {id}"), waiting, waiting_max))
                 .or_else(|| measured(&format!("entries in the log of {id}"), entries, log_max))
         });
         of_members
@@ -376,13 +378,12 @@ where
     /// Why the world is not at rest, if it is not: a leader that has committed in its term, all members
     /// that are up equal, every client answered, nothing on its way and nobody waiting.
     pub(super) fn unrest(&self) -> Option<String> {
-        let leader = self.cluster.leader().and_then(|id| self.cluster.replica(id));
-        let Some(leader) = leader.map(|replica| replica.node()) else { return Some("nobody leads".into()) };
-        // The founding leader leads without an entry of its own.
-        let committed_in = leader.log().term_at(leader.commit_index());
-        if committed_in != Some(leader.term()) && leader.commit_index() > Index::ZERO {
-            return Some(format!("{} has not committed in its term", leader.id()));
-        }
+        let Some(leader) = self.settled_leader() else {
+            return Some(match self.cluster.leader() {
+                Some(leader) => format!("{leader} has not committed in its term"),
+                None => "nobody leads".into(),
+            });
+        };
         if let Some(number) = self.clients.iter().position(|client| client.current.is_some()) {
             return Some(format!("client {number} waits"));
         }
@@ -401,6 +402,13 @@ where
             }
         }
         self.cluster.check_convergence().err().map(|violation: Violation| violation.to_string())
+    }
+
+    /// The leader, if it has committed in its term. The founding leader leads without an entry of its own.
+    pub(super) fn settled_leader(&self) -> Option<&Node<Bytes, P::Rules>> {
+        let leader = self.cluster.replica(self.cluster.leader()?)?.node();
+        let committed_in = leader.log().term_at(leader.commit_index());
+        (committed_in == Some(leader.term()) || leader.commit_index() == Index::ZERO).then_some(leader)
     }
 
     /// Ends a round at rest: what its clients saw must be linearizable. An operation whose outcome nobody

@@ -339,24 +339,32 @@ fn shrunk(bug: Bug, seed: u64, failure: &Failure) -> Result<String, String> {
         let mut run: Run<Injected, Rules> = Run::remembered(seed, WORLD_STEPS);
         // How it ends is known.
         let _ = guarded(|| run.finish());
-        let (plan, rounds) = (run.plan().clone(), run.take_rounds());
+        let (plan, (mut rounds, calm)) = (run.plan().clone(), run.take_rounds());
         let fails = |plan: &_, steps: &[Step]| {
             let mut kept = Vec::new();
             let result = guarded(|| reproduce::<Injected, Rules>(plan, steps, failure.name, seed, &mut kept));
             let is_same = result.map_or(failure.name == NO_PANIC, |found| found.is_some());
             ControlFlow::<(), _>::Continue(is_same.then_some(kept))
         };
-        let shrunk = shrink(&plan, rounds, fails, TRIES_MAX);
-        if shrunk.actions.is_empty() {
-            return Err(format!("seed {seed}: its actions alone do not fail"));
+        let mut shrunk = shrink(&plan, rounds.clone(), fails, TRIES_MAX);
+        if shrunk.actions.is_none() && !calm.is_empty() {
+            rounds.push(calm);
+            shrunk = shrink(&plan, rounds, fails, TRIES_MAX);
         }
-        let shown = guarded(|| replay::<Injected, Rules>(&shrunk.plan, &shrunk.actions).failure().cloned());
+        let Some(actions) = shrunk.actions else {
+            return Err(format!("seed {seed}: its actions alone do not fail"));
+        };
+        let shown = guarded(|| replay::<Injected, Rules>(&shrunk.plan, &actions).failure().cloned());
         let shown = shown.ok().flatten().filter(|shown| shown.name == failure.name);
         let failure = shown.as_ref().unwrap_or(failure);
         let plays = |scenario: &Scenario| {
             guarded(|| scenario.run_with::<Injected, Injected>(false))
-                .is_ok_and(|report| report.failure.is_some())
+                .is_ok_and(|report| report.failure.is_some() && scenario.run(false).failure.is_none())
         };
-        guarded(|| script::<Injected, Rules>(&shrunk.plan, &shrunk.actions, failure, seed, plays))
+        let text = guarded(|| script::<Injected, Rules>(&shrunk.plan, &actions, failure, seed, plays))?;
+        // A panic shows in the last line; anything else in a run to the end.
+        let is_shown =
+            failure.name == NO_PANIC || Scenario::parse(&text).is_ok_and(|scenario| plays(&scenario));
+        is_shown.then_some(text).ok_or_else(|| format!("seed {seed}: no scenario shows it"))
     })
 }

@@ -2,8 +2,12 @@
 //! plays.
 //!
 //! The run is done once more and its actions are kept, then shrunk, then written as a script. All of that
-//! has a limit of time, which grows with the run: somebody waits for it. What was reached until then is
-//! written, if it is short enough to be a scenario.
+//! has a limit of time: somebody waits for it. What was reached until then is written, if it is short enough
+//! to be a scenario.
+//!
+//! Few replays of a long run fit into that time, and a run that lacks one of its rounds seldom fails as before: who
+//! leads, which members there are and what is in their logs comes from all rounds. So the same promise is first looked for
+//! in short worlds of the seeds that follow. Only if it holds in all of them the long run itself is shrunk.
 //!
 //! Left out: failures that a replay does not show, such as those that need more memory than one world has.
 
@@ -29,10 +33,17 @@ use crate::sim::world::{Failure, StoreOf};
 
 /// How long a failure is shrunk: so long,
 const SHRINKING: Duration = Duration::from_secs(20);
-/// and as long as so many runs like it took, of which a long one needs some to become a short one,
+/// and as long as so many runs like it took,
 const SHRINKING_RUNS: u32 = 50;
 /// but no longer than that.
 const SHRINKING_MAX: Duration = Duration::from_secs(300);
+
+/// A failure after more steps is looked for in other worlds,
+const LONG_STEPS: u64 = 20_000;
+/// each of so many steps,
+const SHORT_STEPS: u64 = 2_000;
+/// for at most so long.
+const LOOKING_MAX: Duration = Duration::from_secs(60);
 
 /// No more replays than that, however fast they are.
 const TRIES_MAX: u32 = 60_000;
@@ -99,10 +110,44 @@ fn shortest_script<P: Policies, K: kv::Rules>(
 where
     StoreOf<K>: Default,
 {
+    if failure.step > LONG_STEPS
+        && let Some((seed, failure)) = short_world::<P, K>(seed, failure.name)
+        && let Ok(script) = shrunk_script::<P, K>(seed, SHORT_STEPS, &failure, may_draw)
+    {
+        return Ok(script);
+    }
+    shrunk_script::<P, K>(seed, steps, failure, may_draw)
+}
+
+/// The next seed whose short world breaks the same promise.
+fn short_world<P: Policies, K: kv::Rules>(seed: u64, name: &str) -> Option<(u64, Failure)>
+where
+    StoreOf<K>: Default,
+{
+    let begun = Instant::now();
+    let may_go_on = |_: &u64| !interrupt::is_wanted() && begun.elapsed() < LOOKING_MAX;
+    let seeds = (1..).map(|more| seed.wrapping_add(more)).take_while(may_go_on);
+    let mut failures = seeds.filter_map(|seed| {
+        let mut trial = Trial::<P, K>::new(seed, SHORT_STEPS);
+        while trial.advance(SLICE_STEPS) {}
+        Some((seed, trial.failure()?))
+    });
+    failures.find(|(_, failure)| failure.name == name)
+}
+
+fn shrunk_script<P: Policies, K: kv::Rules>(
+    seed: u64,
+    steps: u64,
+    failure: &Failure,
+    may_draw: bool,
+) -> Result<String, NotWritten>
+where
+    StoreOf<K>: Default,
+{
     let begun = Instant::now();
     let mut trial = Trial::<P, K>::remembered(seed, steps);
     while !interrupt::is_wanted() && trial.advance(SLICE_STEPS) {}
-    let rounds = trial.take_rounds();
+    let (mut rounds, calm) = trial.take_rounds();
     let Some(plan) = trial.run().map(|run| run.plan().clone()) else {
         return Err(NotWritten::NotReproduced);
     };
@@ -111,7 +156,7 @@ where
     let begun = Instant::now();
     let progress = Shrinking::new(seed, before, may_draw);
     let (mut tries, mut shortest) = (0, before);
-    let fails = |plan: &Plan, steps: &[Step]| {
+    let mut fails = |plan: &Plan, steps: &[Step]| {
         if interrupt::is_wanted() || begun.elapsed() > limit {
             return ControlFlow::Break(());
         }
@@ -126,21 +171,27 @@ where
         progress.show(shortest, tries, begun.elapsed());
         ControlFlow::Continue(is_same.then_some(kept))
     };
-    let Shrunk { plan, actions, .. } = shrink(&plan, rounds, fails, TRIES_MAX);
+    let mut shrunk = shrink(&plan, rounds.clone(), &mut fails, TRIES_MAX);
+    if shrunk.actions.is_none() && !calm.is_empty() {
+        // Other calms come to rest.
+        rounds.push(calm);
+        shrunk = shrink(&plan, rounds, &mut fails, TRIES_MAX);
+    }
     progress.finish();
-    if actions.is_empty() {
+    let Shrunk { plan, actions, .. } = shrunk;
+    let Some(actions) = actions else {
         return Err(match interrupt::is_wanted() {
             true => NotWritten::Interrupted,
             false => NotWritten::NotReproduced,
         });
-    }
+    };
     // Where a calm or a panic shows it, the failure is the one that was found first.
     let shown = catch(|| replay::<P, K>(&plan, &actions).failure().cloned()).ok().flatten();
     let shown = shown.filter(|shown| shown.name == failure.name);
     let failure = shown.as_ref().unwrap_or(failure);
-    // A panic where another failure is looked for is another bug, or another way to see it.
+    // As `dkv scenario` will play it. A panic where another failure is looked for is another bug.
     let fails = |scenario: &Scenario| {
-        catch(|| scenario.run_with::<P, K>(false)).is_ok_and(|report| report.failure.is_some())
+        catch(|| scenario.run_under::<P>(false)).is_ok_and(|report| report.failure.is_some())
     };
     let text = catch(|| script::<P, K>(&plan, &actions, failure, seed, fails));
     let text = text.map_err(|reason| NotWritten::TooLong(actions.len(), reason))?;
@@ -152,13 +203,14 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::env;
 
     use super::*;
     use crate::cluster::Shipped;
     use crate::cluster::disk::FaithfulDisk;
     use crate::cluster::links::FaithfulLinks;
-    use crate::raft::{HardState, Raft, Term, rules};
+    use crate::raft::{HardState, Raft, RequestId, Term, rules};
     use crate::replica;
     use crate::sim::BriefSessions;
 
@@ -199,6 +251,24 @@ mod tests {
 
     impl replica::Rules for Afraid {}
 
+    /// No read is ever answered.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Silent;
+
+    impl Policies for Silent {
+        type Rules = Silent;
+        type Disk = FaithfulDisk;
+        type Links = FaithfulLinks;
+    }
+
+    impl rules::Rules for Silent {}
+
+    impl replica::Rules for Silent {
+        fn take_asking(_: &mut BTreeSet<RequestId>, _: RequestId) -> Option<RequestId> {
+            None
+        }
+    }
+
     const STEPS: u64 = 1500;
 
     /// The first seed that fails so, and the scenario that is written of it.
@@ -236,6 +306,22 @@ mod tests {
         let (_, scenario, _) = shortest::<Afraid>(NO_PANIC);
         let panic = catch(|| scenario.run_under::<Afraid>(false)).expect_err("the bug shows");
         assert!(panic.contains("four is too many"), "{panic}");
+    }
+
+    #[test]
+    fn a_client_that_waits_in_a_calm_leaves_a_scenario_that_shows_it() {
+        let (_, scenario, _) = shortest::<Silent>("liveness");
+        let failure = scenario.run_under::<Silent>(false).failure.expect("the bug shows");
+        assert!(failure.command.starts_with("expect answered"), "{failure}");
+    }
+
+    #[test]
+    fn what_a_long_world_shows_is_looked_for_in_short_ones() {
+        let failure = Failure { name: "committed_on_quorum", detail: String::new(), step: 900_000 };
+        let text = shortest_script::<Halves, BriefSessions>(7, 1_000_000, &failure, false);
+        let text = text.expect("many a short world shows it");
+        let scenario = Scenario::parse(&text).expect("it can be played");
+        assert!(scenario.run_under::<Halves>(false).failure.is_some(), "{text}");
     }
 
     #[test]

@@ -97,8 +97,8 @@ where
         }
     }
 
-    /// What was done, by rounds, as [`Run::take_rounds`] gives it.
-    pub(super) fn take_rounds(&mut self) -> Vec<Vec<Action>> {
+    /// What was done, by rounds, and a calm that did not come to rest, as [`Run::take_rounds`] gives it.
+    pub(super) fn take_rounds(&mut self) -> (Vec<Vec<Action>>, Vec<Action>) {
         self.run.as_mut().map(Run::take_rounds).unwrap_or_default()
     }
 }

@@ -23,6 +23,8 @@ pub enum Expectation {
     Member(NodeId, Fact),
     /// `outcome NAME FATE …`: what became of a request.
     Outcome(String, OutcomeFacts),
+    /// `answered NAME`: the request has an outcome, whichever.
+    Answered(String),
     /// `members CONFIGURATION`: in the leader's log, written `0,1,2+3` with learners after the plus, and
     /// `0,1,2=>1,2,3` in a joint phase.
     Members(Configuration),

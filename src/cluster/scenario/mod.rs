@@ -94,7 +94,7 @@ type StoreOf<K> = Store<BTreeEngine, K>;
 /// Bytes of a scenario's text.
 pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 /// Lines of a scenario.
-pub const LINES_MAX: usize = 10_000;
+pub const LINES_MAX: usize = 30_000;
 /// Bytes of a line.
 pub const LINE_BYTES_MAX: usize = 500;
 /// Founding members.

@@ -448,6 +448,7 @@ impl Parser {
             "converged" => Expectation::Converged,
             "folded" => Expectation::Folded,
             "hash-equal" => Expectation::HashEqual(self.members(words, false)?),
+            "answered" => Expectation::Answered(self.request(words)?),
             "outcome" => {
                 let request = self.request(words)?;
                 Expectation::Outcome(request, read_outcome(words)?)

@@ -427,6 +427,10 @@ impl<'a, P: Policies, K: kv::Rules> Run<'a, P, K> {
             Expectation::Outcome(name, facts) => {
                 same(facts, &facts.found(cluster.outcome(self.asked_as(name)?.request)))
             }
+            Expectation::Answered(name) => match cluster.outcome(self.asked_as(name)?.request) {
+                Some(_) => Ok(()),
+                None => mismatch("an outcome", "pending"),
+            },
             Expectation::Members(expected) => {
                 let leader = cluster.leader().and_then(|id| cluster.replica(id));
                 match leader {

@@ -127,7 +127,7 @@ fn a_scenario_begins_with_its_intent_and_its_cluster() {
             "2:27 the election timeout is more than three times the heartbeat",
         ),
         ("# x\ncluster nodes=3 codec=yes", r#"2:23 expected on or off, found "yes""#),
-        (&large, "1:1 a scenario has at most 65536 bytes"),
+        (&large, &*format!("1:1 a scenario has at most {SOURCE_BYTES_MAX} bytes")),
         (&long, "1:501 a line has at most 500 bytes"),
         (&lines, "1:1 a scenario starts with a comment"),
     ];
