@@ -6,6 +6,7 @@ mod bugs;
 mod convictions;
 mod explorer;
 mod gate;
+mod histories;
 mod memo;
 mod refinement;
 mod traces;

@@ -1,0 +1,246 @@
+//! What clients asked and were told along a path, for stateright's search for an order: a second opinion on the
+//! [`oracle`](crate::oracle).
+//!
+//! The oracle knows the log of everything committed and so needs no search. [`LinearizabilityTester`] knows what
+//! clients see and nothing else: it looks for an order of the operations, one that respects who had an answer before
+//! who asked, in which the shipped store gives these answers. That takes exponential time, so a history has at
+//! most [`CLIENTS_MAX`] clients with [`OPERATIONS_MAX`] operations each, and is cut off before the first that does not fit.
+//!
+//! **An operation** is a proposal with all its retries, or a read. It returns with the first answer that says what
+//! it came to. It stays open if an answer may still come or nobody can know, and is no part of the history if
+//! every attempt was refused or lost, since then it had no effect; whether that is true, the oracle judges.
+//!
+//! **Where the two may differ.** A history that the tester refuses was judged wrong by the oracle too. The converse does
+//! not hold, since the oracle asks for more than clients can see: a read must see what was committed when it was
+//! asked for, whether or not anybody had been told; what it sees must be committed, where the tester lets an open
+//! write take effect early; a store must be right even if nobody reads it; and refused must mean without effect. An answer in
+//! the step that breaks another property is judged by neither.
+//!
+//! Left out: changes of members and transfers, which no client reads back.
+
+use std::collections::BTreeMap;
+
+use dkv::kv::{self, Response};
+use dkv::raft::invariants::Invariant;
+use dkv::raft::{EntryId, Index, Payload, RequestId, Term};
+use dkv::replica::{Reply, StateMachine};
+use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
+
+use crate::actions::Action;
+use crate::bugs::with_bug;
+use crate::configurations::Configuration;
+use crate::environment;
+use crate::letters::{Command, Letters, Subject, View};
+use crate::local::Told;
+use crate::memo::{Memo, Stepping};
+use crate::properties::{ANSWERS_ARE_TRUE, Broken};
+use crate::requests;
+
+/// The most clients of a history.
+pub const CLIENTS_MAX: usize = 4;
+/// The most operations of each of them.
+pub const OPERATIONS_MAX: usize = 2;
+
+/// Something that a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// The proposal of this number, as often as it took.
+    Propose(u8),
+    /// The read of this number.
+    Read(u8),
+}
+
+/// What it came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A command was applied.
+    Applied(Response),
+    /// A read saw this.
+    Saw(View),
+}
+
+/// What a client notices.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A client asks.
+    Asked(Operation),
+    /// It is answered.
+    Told(Operation, Outcome),
+}
+
+/// What clients noticed along a path, and what the oracle says of it.
+pub struct History {
+    configuration: &'static Configuration,
+    /// The store as the path found it.
+    store: Letters<kv::Shipped>,
+    /// In order.
+    pub events: Vec<Event>,
+    /// Operations that are known to have had no effect.
+    void: Vec<Operation>,
+    /// What broke at the end of the path.
+    pub broken: Option<Broken>,
+}
+
+impl History {
+    /// Follows a path, as far as it is possible, until something breaks. Members have the bug that is active now.
+    #[must_use]
+    pub fn of<P: Subject>(configuration: &Configuration, path: &[Action]) -> History {
+        let configuration: &'static Configuration = Box::leak(Box::new(configuration.clone()));
+        let mut memo = Memo::<P>::new(Stepping::Memoised);
+        let mut state = with_bug(memo.bug(), || environment::found(&mut memo, configuration));
+        let mut store = Letters::default();
+        for entry in state.ledger.entries() {
+            let applied = match &entry.payload {
+                Payload::Command(command) => store.apply(entry.id, command).map(|_| ()),
+                Payload::Noop | Payload::Configuration(_) => store.skip(entry.id),
+            };
+            applied.expect("memory does not fail");
+        }
+        let mut attempts = Attempts::default();
+        let mut possible = Vec::new();
+        memo.heard = Some(Vec::new());
+        for action in path {
+            possible.clear();
+            environment::enabled(&state, &mut possible);
+            if state.violated.is_some() || !possible.contains(action) {
+                break;
+            }
+            let next = environment::step(&mut memo, &state, *action);
+            let spent = |budget| next.spent.get(budget);
+            match *action {
+                Action::Propose { .. } => attempts.ask(Operation::Propose(spent(crate::budgets::Budget::Proposals))),
+                Action::Retry { of, .. } => attempts.ask(Operation::Propose(of)),
+                Action::Read { .. } => attempts.ask(Operation::Read(spent(crate::budgets::Budget::Reads) - 1)),
+                _ => {}
+            }
+            let heard = std::mem::take(memo.heard.as_mut().expect("it listens"));
+            if next.violated.as_ref().is_none_or(|broken| is_of_clients(broken)) {
+                heard.into_iter().for_each(|told| attempts.hear(told));
+            }
+            state = next;
+        }
+        let broken = state.violated.as_ref().map(|broken| Broken::clone(broken));
+        let void = attempts.void();
+        History { configuration, store, events: attempts.events, void, broken }
+    }
+
+    /// Whether the oracle found an answer, or what it came from, wrong.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.broken.as_ref().is_some_and(is_of_clients)
+    }
+
+    /// Whether some order of the operations explains the answers; and of how many operations.
+    #[must_use]
+    pub fn is_linearizable(&self) -> (bool, usize) {
+        let spec = Sequential { store: self.store.clone(), configuration: self.configuration };
+        let mut tester = LinearizabilityTester::new(spec);
+        // The operation that each client waits for, if it waits, and how many it has asked for.
+        let mut clients: Vec<(Option<Operation>, usize)> = Vec::new();
+        for event in &self.events {
+            match event {
+                Event::Asked(operation) if self.void.contains(operation) => {}
+                Event::Asked(operation) => {
+                    let free = |(waits, count): &(Option<Operation>, usize)| waits.is_none() && *count < OPERATIONS_MAX;
+                    let client = clients.iter().position(free).unwrap_or(clients.len());
+                    if client == CLIENTS_MAX {
+                        break;
+                    }
+                    clients.resize(clients.len().max(client + 1), (None, 0));
+                    clients[client] = (Some(*operation), clients[client].1 + 1);
+                    tester.on_invoke(client, *operation).expect("the client is free");
+                }
+                Event::Told(operation, outcome) => {
+                    let client = clients.iter().position(|(waits, _)| *waits == Some(*operation));
+                    let client = client.expect("what is answered was asked");
+                    clients[client].0 = None;
+                    tester.on_return(client, outcome.clone()).expect("the client waits");
+                }
+            }
+        }
+        (tester.is_consistent(), tester.len())
+    }
+}
+
+/// Whether a broken property is one of what clients are told.
+fn is_of_clients(broken: &Broken) -> bool {
+    let names = [Invariant::Linearizable.name(), Invariant::ExactlyOnce.name(), ANSWERS_ARE_TRUE];
+    names.contains(&broken.property)
+}
+
+/// Operations and how many of their attempts are open.
+#[derive(Default)]
+struct Attempts {
+    events: Vec<Event>,
+    open: BTreeMap<Operation, Attempt>,
+}
+
+#[derive(Default)]
+struct Attempt {
+    /// Requests without an answer, and those whose outcome nobody knows.
+    open: usize,
+    is_answered: bool,
+}
+
+impl Attempts {
+    fn ask(&mut self, operation: Operation) {
+        let attempt = self.open.entry(operation).or_insert_with(|| {
+            self.events.push(Event::Asked(operation));
+            Attempt::default()
+        });
+        attempt.open += 1;
+    }
+
+    fn hear(&mut self, told: Told) {
+        let Some(operation) = operation_of(told.answer.request) else { return };
+        let Some(attempt) = self.open.get_mut(&operation) else { return };
+        let outcome = match (told.answer.outcome, told.view) {
+            (Ok(Reply::Applied { response, .. }), _) => Outcome::Applied(response),
+            (Ok(Reply::Read { .. }), Some((_, view))) => Outcome::Saw(view),
+            (Err(dkv::replica::Failure::Refused(_) | dkv::replica::Failure::Lost), _) => {
+                attempt.open = attempt.open.saturating_sub(1);
+                return;
+            }
+            // Nobody knows, so it stays open.
+            _ => return,
+        };
+        if !std::mem::replace(&mut attempt.is_answered, true) {
+            self.events.push(Event::Told(operation, outcome));
+        }
+    }
+
+    /// Operations of which every attempt came to nothing.
+    fn void(&self) -> Vec<Operation> {
+        let is_void = |attempt: &Attempt| attempt.open == 0 && !attempt.is_answered;
+        self.open.iter().filter(|(_, attempt)| is_void(attempt)).map(|(operation, _)| *operation).collect()
+    }
+}
+
+fn operation_of(request: RequestId) -> Option<Operation> {
+    let number = |number: usize| u8::try_from(number).expect("requests are few");
+    let proposal = requests::proposal_of(request).map(|of| Operation::Propose(number(of)));
+    proposal.or_else(|| requests::read_of(request).map(|of| Operation::Read(number(of))))
+}
+
+/// The shipped store, one operation after the other.
+#[derive(Clone)]
+struct Sequential {
+    store: Letters<kv::Shipped>,
+    configuration: &'static Configuration,
+}
+
+impl SequentialSpec for Sequential {
+    type Op = Operation;
+    type Ret = Outcome;
+
+    fn invoke(&mut self, operation: &Operation) -> Outcome {
+        match operation {
+            Operation::Propose(number) => {
+                let command: Command = self.configuration.command(*number);
+                let id = EntryId::new(Term(1), Index(self.store.applied().index.0 + 1));
+                Outcome::Applied(self.store.apply(id, &command).expect("memory does not fail"))
+            }
+            Operation::Read(_) => Outcome::Saw(self.store.query(&())),
+        }
+    }
+}
