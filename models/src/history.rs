@@ -108,9 +108,13 @@ impl History {
             let next = environment::step(&mut memo, &state, *action);
             let spent = |budget| next.spent.get(budget);
             match *action {
-                Action::Propose { .. } => attempts.ask(Operation::Propose(spent(crate::budgets::Budget::Proposals))),
+                Action::Propose { .. } => {
+                    attempts.ask(Operation::Propose(spent(crate::budgets::Budget::Proposals)))
+                }
                 Action::Retry { of, .. } => attempts.ask(Operation::Propose(of)),
-                Action::Read { .. } => attempts.ask(Operation::Read(spent(crate::budgets::Budget::Reads) - 1)),
+                Action::Read { .. } => {
+                    attempts.ask(Operation::Read(spent(crate::budgets::Budget::Reads) - 1))
+                }
                 _ => {}
             }
             let heard = std::mem::take(memo.heard.as_mut().expect("it listens"));
@@ -141,7 +145,9 @@ impl History {
             match event {
                 Event::Asked(operation) if self.void.contains(operation) => {}
                 Event::Asked(operation) => {
-                    let free = |(waits, count): &(Option<Operation>, usize)| waits.is_none() && *count < OPERATIONS_MAX;
+                    let free = |(waits, count): &(Option<Operation>, usize)| {
+                        waits.is_none() && *count < OPERATIONS_MAX
+                    };
                     let client = clients.iter().position(free).unwrap_or(clients.len());
                     if client == CLIENTS_MAX {
                         break;

@@ -130,11 +130,7 @@ pub(crate) fn judge_step<P: Subject>(
     ledger.observe_step(Some(&vitals), node, &held, peers, disks)?;
     // Whoever crashed now would lose nothing that is committed.
     ledger.clone().observe_crash(node.id(), node.durable_hard_state(), disks)?;
-    // What was right stays so: the ledger only grows.
-    let machine = member.executor.machine();
-    if !told.is_empty() || *machine != before.machine {
-        oracle::judge_machine(node.id(), machine, &ledger, told, state)?;
-    }
+    oracle::judge_machine(node.id(), member.executor.machine(), &ledger, told, state)?;
     told.iter().try_for_each(|told| oracle::judge_answer(told, member, &ledger, state))?;
     Ok(ledger)
 }

@@ -9,8 +9,8 @@
 //!
 //! A walk starts at the founded cluster, takes one of the possible actions after the other, and ends when nothing
 //! is left that would change anything; budgets see to that. Actions, steps and properties are those of the
-//! exhausted runs: [`environment`](crate::environment) steps and judges, and convergence is judged where
-//! a walk ends and from a sample of the states on it, as many as the configuration says.
+//! exhausted runs: [`environment`](crate::environment) steps and judges, and convergence is judged from
+//! a sample of the states, as many as the configuration says, and of the last ones.
 //!
 //! **The same seed makes the same walks**, on any number of threads. A walk draws from a stream of its own, seeded
 //! with the name of the configuration, the seed and its number. Threads take batches of walks; what counts are

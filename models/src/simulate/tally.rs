@@ -10,8 +10,6 @@ pub struct Tally {
     pub walks: u64,
     /// Actions that were taken, on all of them.
     pub steps: u64,
-    /// Steps that were computed and judged.
-    pub judged: u64,
     /// Steps of the longest.
     pub depth: usize,
     /// Walks that were ended with something left to happen.
@@ -41,7 +39,6 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Tally) {
         self.walks += other.walks;
         self.steps += other.steps;
-        self.judged += other.judged;
         self.depth = self.depth.max(other.depth);
         self.cut_short += other.cut_short;
         self.actions.iter_mut().zip(other.actions).for_each(|(sum, count)| *sum += count);

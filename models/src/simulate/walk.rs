@@ -24,20 +24,13 @@ use crate::witnesses::Witness;
 const STEPS_MAX: usize = 10_000;
 /// One walk in so many prefers nothing.
 const UNIFORM_EVERY: u64 = 4;
+/// Convergence is judged where one walk in so many ends.
+const ENDS_EVERY: u64 = 16;
 /// How much likelier than others a walk may make a kind of action.
 const WEIGHTS: [u32; 4] = [1, 3, 10, 30];
 
 /// Entries of the memo's tables, beyond which a walker forgets them all.
-const REMEMBERED_MAX: usize = 400_000;
-
-#[allow(non_snake_case)]
-fn MAXI() -> usize { static V: std::sync::OnceLock<usize> = std::sync::OnceLock::new(); *V.get_or_init(|| std::env::var("SIM_MAX").ok().and_then(|v| v.parse().ok()).unwrap_or(REMEMBERED_MAX)) }
-#[allow(non_snake_case)]
-fn LOOK() -> u64 { static V: std::sync::OnceLock<u64> = std::sync::OnceLock::new(); *V.get_or_init(|| std::env::var("SIM_LOOK").ok().and_then(|v| v.parse().ok()).unwrap_or(0)) }
-#[allow(non_snake_case)]
-fn CONV() -> u64 { static V: std::sync::OnceLock<u64> = std::sync::OnceLock::new(); *V.get_or_init(|| std::env::var("SIM_CONV").ok().and_then(|v| v.parse().ok()).unwrap_or(8)) }
-#[allow(non_snake_case)]
-fn UNI() -> bool { static V: std::sync::OnceLock<bool> = std::sync::OnceLock::new(); *V.get_or_init(|| std::env::var("SIM_UNI").is_ok()) }
+const REMEMBERED_MAX: usize = 40_000;
 
 /// A walk that broke something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +47,7 @@ impl Inclination {
     /// Walks that all prefer the same meet the same. So each has preferences of its own, and leaves out some of what
     /// may be left out (swarm testing; Groce et al., ISSTA 2012).
     fn draw(random: &mut Random, number: u64) -> Inclination {
-        if UNI() || number.is_multiple_of(UNIFORM_EVERY) {
+        if number.is_multiple_of(UNIFORM_EVERY) {
             return Inclination([1; Action::KINDS.len()]);
         }
         Inclination(Action::KINDS.map(|kind| {
@@ -103,8 +96,8 @@ impl<P: Subject> Walker<P> {
             }
             self.look(&state);
             let Some(next) = self.advance(&state, &mut random, &inclination, tally) else {
-                // Where a walk ends, all that may go wrong has.
-                let is_sampled = every > 0 && random.below(CONV()) == 0;
+                // Where a walk ends, whatever may go wrong has.
+                let is_sampled = every > 0 && random.below(ENDS_EVERY) == 0;
                 break if is_sampled { self.converge(&state, tally) } else { None };
             };
             state = next;
@@ -139,17 +132,6 @@ impl<P: Subject> Walker<P> {
         }
         self.possible.clear();
         environment::enabled(state, &mut self.possible);
-        if random.chance(LOOK()) {
-            for at in 0..self.possible.len() {
-                let action = self.possible[at];
-                let next = environment::step(&mut self.memo, state, action);
-                tally.judged += 1;
-                if next.violated.is_some() {
-                    self.path.push(action);
-                    return Some(next);
-                }
-            }
-        }
         let mut total: u32 = self.possible.iter().map(|action| inclination.of(*action)).sum();
         while total > 0 {
             #[allow(clippy::cast_possible_truncation)] // it is below a number of so many bits
@@ -203,8 +185,7 @@ impl<P: Subject> Walker<P> {
     /// Forgets every step if there are many: random walks meet ever new members, so what is remembered would
     /// grow for ever. Returns whether it did.
     pub(super) fn forget_if_full(&mut self) -> bool {
-        if std::env::var("SIM_PRINT").is_ok() && self.memo.sizes().total() > MAXI() - 3000 { eprintln!("{:?}", self.memo.sizes()); }
-        let is_full = self.memo.sizes().total() > MAXI();
+        let is_full = self.memo.sizes().total() > REMEMBERED_MAX;
         if is_full {
             let bug = self.memo.bug();
             *self = with_bug(bug, || Walker::new(self.configuration));

@@ -9,4 +9,5 @@ mod gate;
 mod histories;
 mod memo;
 mod refinement;
+mod simulation;
 mod traces;
