@@ -3,18 +3,20 @@
 //!
 //! The oracle knows the log of everything committed and so needs no search. [`LinearizabilityTester`] knows what
 //! clients see and nothing else: it looks for an order of the operations, one that respects who had an answer before
-//! who asked, in which the shipped store gives these answers. That takes exponential time, so a history has at
-//! most [`CLIENTS_MAX`] clients with [`OPERATIONS_MAX`] operations each, and is cut off before the first that does not fit.
+//! who asked, in which the shipped store gives these answers. That takes exponential time, so a history has
+//! at most [`CLIENTS_MAX`] clients with [`OPERATIONS_MAX`] operations each, and is cut off before the first
+//! that does not fit.
 //!
-//! **An operation** is a proposal with all its retries, or a read. It returns with the first answer that says what
-//! it came to. It stays open if an answer may still come or nobody can know, and is no part of the history if
-//! every attempt was refused or lost, since then it had no effect; whether that is true, the oracle judges.
+//! **An operation** is a proposal with all its retries, or a read. It returns with the first answer that says
+//! what it came to. It stays open if an answer may still come or nobody can know (a session refuses a request
+//! that it has left behind, whatever became of it), and is no part of the history if every attempt was
+//! refused or lost, since then it had no effect; whether that is true, the oracle judges.
 //!
-//! **Where the two may differ.** A history that the tester refuses was judged wrong by the oracle too. The converse does
-//! not hold, since the oracle asks for more than clients can see: a read must see what was committed when it was
-//! asked for, whether or not anybody had been told; what it sees must be committed, where the tester lets an open
-//! write take effect early; a store must be right even if nobody reads it; and refused must mean without effect. An answer in
-//! the step that breaks another property is judged by neither.
+//! **Where the two may differ.** A history that the tester refuses was judged wrong by the oracle too. The
+//! converse does not hold, since the oracle asks for more than clients can see: a read must see what was
+//! committed when it was asked for, whether or not anybody had been told; what it sees must be committed,
+//! where the tester lets an open write take effect early; a store must be right even if nobody reads it; and
+//! refused must mean without effect. An answer in the step that breaks another property is judged by neither.
 //!
 //! Left out: changes of members and transfers, which no client reads back.
 
@@ -23,10 +25,11 @@ use std::collections::BTreeMap;
 use dkv::kv::{self, Response};
 use dkv::raft::invariants::Invariant;
 use dkv::raft::{EntryId, Index, Payload, RequestId, Term};
-use dkv::replica::{Reply, StateMachine};
+use dkv::replica::{Failure, Reply, StateMachine};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
 use crate::actions::Action;
+use crate::budgets::Budget;
 use crate::bugs::with_bug;
 use crate::configurations::Configuration;
 use crate::environment;
@@ -108,13 +111,9 @@ impl History {
             let next = environment::step(&mut memo, &state, *action);
             let spent = |budget| next.spent.get(budget);
             match *action {
-                Action::Propose { .. } => {
-                    attempts.ask(Operation::Propose(spent(crate::budgets::Budget::Proposals)))
-                }
+                Action::Propose { .. } => attempts.ask(Operation::Propose(spent(Budget::Proposals))),
                 Action::Retry { of, .. } => attempts.ask(Operation::Propose(of)),
-                Action::Read { .. } => {
-                    attempts.ask(Operation::Read(spent(crate::budgets::Budget::Reads) - 1))
-                }
+                Action::Read { .. } => attempts.ask(Operation::Read(spent(Budget::Reads) - 1)),
                 _ => {}
             }
             let heard = std::mem::take(memo.heard.as_mut().expect("it listens"));
@@ -185,6 +184,8 @@ struct Attempts {
 struct Attempt {
     /// Requests without an answer, and those whose outcome nobody knows.
     open: usize,
+    /// All requests.
+    made: usize,
     is_answered: bool,
 }
 
@@ -195,15 +196,22 @@ impl Attempts {
             Attempt::default()
         });
         attempt.open += 1;
+        attempt.made += 1;
     }
 
     fn hear(&mut self, told: Told) {
         let Some(operation) = operation_of(told.answer.request) else { return };
         let Some(attempt) = self.open.get_mut(&operation) else { return };
         let outcome = match (told.answer.outcome, told.view) {
+            // The session has moved on: this attempt had no effect, and an earlier one may have had.
+            (Ok(Reply::Applied { response, .. }), _)
+                if attempt.made > 1 && matches!(response.outcome, kv::Outcome::Refused(_)) =>
+            {
+                return;
+            }
             (Ok(Reply::Applied { response, .. }), _) => Outcome::Applied(response),
             (Ok(Reply::Read { .. }), Some((_, view))) => Outcome::Saw(view),
-            (Err(dkv::replica::Failure::Refused(_) | dkv::replica::Failure::Lost), _) => {
+            (Err(Failure::Refused(_) | Failure::Lost), _) => {
                 attempt.open = attempt.open.saturating_sub(1);
                 return;
             }

@@ -87,8 +87,9 @@ pub(crate) fn founding_ledger<P: Subject>(
     ledger
 }
 
-/// Judges one step of the member `id`, which stands among the members already, was like `before`, and in the middle
-/// like `midway` if it compacted what it had just committed. Returns the ledger with what was committed for the first time.
+/// Judges one step of the member `id`, which stands among the members already, was like `before`, and in the
+/// middle like `midway` if it compacted what it had just committed. Returns the ledger with what was committed
+/// for the first time.
 pub(crate) fn judge_step<P: Subject>(
     before: &Standing<P>,
     midway: Option<&Member<P>>,

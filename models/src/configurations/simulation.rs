@@ -129,7 +129,7 @@ pub(super) fn simulation() -> Vec<Configuration> {
                 (Staleness, 6),
                 (QuorumChecks, 2),
             ]),
-            shows: &[ChunkStaged, SnapshotInstalled, SnapshotOverConflict, RestartedFromSnapshot],
+            shows: &[ChunkStaged, SnapshotInstalled, RestartedFromSnapshot, SuffixOverwritten],
             ..base(
                 "five-snapshots",
                 "followers that missed what is compacted, over several terms and crashes",

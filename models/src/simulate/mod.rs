@@ -1,5 +1,5 @@
-//! Random walks through the direct model, for what is too large to be exhausted: five members, more terms, more
-//! faults, hundreds of steps.
+//! Random walks through the direct model, for what is too large to be exhausted: five members, more terms,
+//! more faults, hundreds of steps.
 //!
 //! ```text
 //!   seed, number ─► walk ─► batch of walks ─► tally of all batches in order ─► report
@@ -23,8 +23,9 @@
 //! models have none. It also steps through [`Replication`](crate::model::Replication), whose one memo all threads
 //! would wait for. A walker is a page, and has none of that.
 //!
-//! **Memory.** A walker remembers steps as the exhausted runs do ([`memo`](crate::memo)). Those converge and walks do
-//! not, so a walker whose tables are full starts over with empty ones, which changes its speed and nothing else.
+//! **Memory.** A walker remembers steps as the exhausted runs do ([`memo`](crate::memo)). Those find ever fewer new
+//! ones and walks do not, so a walker whose tables are full starts over with empty ones, which changes its speed
+//! and nothing else: with 10,000 to 400,000 entries the walks of five members were equally fast within a fifth.
 //!
 //! Left out: distinct states are not counted, and nothing is ever called exhausted.
 
@@ -182,9 +183,10 @@ impl<P: Subject> Walks<P> {
     }
 
     /// What happens on the walk of this number, up to its end or to what it breaks.
-    pub fn path(&mut self, number: u64) -> Vec<Action> {
-        self.walker.walk(self.seed, number, &mut Tally::default());
-        self.walker.path().to_vec()
+    pub fn walk(&mut self, number: u64) -> (Vec<Action>, Option<Broken>) {
+        self.walker.forget_if_full();
+        let failure = self.walker.walk(self.seed, number, &mut Tally::default());
+        (self.walker.path().to_vec(), failure.map(|failure| failure.broken))
     }
 }
 

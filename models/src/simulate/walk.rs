@@ -44,8 +44,8 @@ pub(super) struct Failure {
 struct Inclination([u32; Action::KINDS.len()]);
 
 impl Inclination {
-    /// Walks that all prefer the same meet the same. So each has preferences of its own, and leaves out some of what
-    /// may be left out (swarm testing; Groce et al., ISSTA 2012).
+    /// Walks that all prefer the same meet the same. So each has preferences of its own, and leaves out some of
+    /// what may be left out (swarm testing; Groce et al., ISSTA 2012).
     fn draw(random: &mut Random, number: u64) -> Inclination {
         if number.is_multiple_of(UNIFORM_EVERY) {
             return Inclination([1; Action::KINDS.len()]);
