@@ -14,9 +14,11 @@
 //!
 //! **Where the two may differ.** A history that the tester refuses was judged wrong by the oracle too. The
 //! converse does not hold, since the oracle asks for more than clients can see: a read must see what was
-//! committed when it was asked for, whether or not anybody had been told; what it sees must be committed,
-//! where the tester lets an open write take effect early; a store must be right even if nobody reads it; and
-//! refused must mean without effect. An answer in the step that breaks another property is judged by neither.
+//! committed when it was asked for, whether or not anybody had been told. That difference goes away if the
+//! tester is told of every write as soon as it is committed ([`Knowledge::Committed`]). What is left: what a read sees
+//! must be committed, where the tester lets an open write take effect early; a store must be right even if
+//! nobody reads it; and refused must mean without effect. An answer in the step that breaks another property
+//! is judged by neither.
 //!
 //! Left out: changes of members and transfers, which no client reads back.
 
@@ -69,6 +71,17 @@ pub enum Event {
     Asked(Operation),
     /// It is answered.
     Told(Operation, Outcome),
+    /// A write is committed, which the client will learn later if ever.
+    Committed(Operation, Outcome),
+}
+
+/// When a write counts as answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// When its client is told.
+    Told,
+    /// When it is committed.
+    Committed,
 }
 
 /// What clients noticed along a path, and what the oracle says of it.
@@ -99,7 +112,7 @@ impl History {
             };
             applied.expect("memory does not fail");
         }
-        let mut attempts = Attempts::default();
+        let (mut attempts, mut truth) = (Attempts::default(), store.clone());
         let mut possible = Vec::new();
         memo.heard = Some(Vec::new());
         for action in path {
@@ -115,6 +128,14 @@ impl History {
                 Action::Retry { of, .. } => attempts.ask(Operation::Propose(of)),
                 Action::Read { .. } => attempts.ask(Operation::Read(spent(Budget::Reads) - 1)),
                 _ => {}
+            }
+            for entry in next.ledger.entries().skip(state.ledger.len()) {
+                if let Payload::Command(command) = &entry.payload {
+                    let response = truth.apply(entry.id, command).expect("memory does not fail");
+                    attempts.commit(configuration, *command, response);
+                } else {
+                    truth.skip(entry.id).expect("memory does not fail");
+                }
             }
             let heard = std::mem::take(memo.heard.as_mut().expect("it listens"));
             if next.violated.as_ref().is_none_or(|broken| is_of_clients(broken)) {
@@ -134,8 +155,11 @@ impl History {
     }
 
     /// Whether some order of the operations explains the answers; and of how many operations.
+    ///
+    /// # Panics
+    /// Somebody is answered who did not ask.
     #[must_use]
-    pub fn is_linearizable(&self) -> (bool, usize) {
+    pub fn is_linearizable(&self, knowledge: Knowledge) -> (bool, usize) {
         let spec = Sequential { store: self.store.clone(), configuration: self.configuration };
         let mut tester = LinearizabilityTester::new(spec);
         // The operation that each client waits for, if it waits, and how many it has asked for.
@@ -155,9 +179,13 @@ impl History {
                     clients[client] = (Some(*operation), clients[client].1 + 1);
                     tester.on_invoke(client, *operation).expect("the client is free");
                 }
-                Event::Told(operation, outcome) => {
+                Event::Committed(..) if knowledge == Knowledge::Told => {}
+                Event::Told(operation, outcome) | Event::Committed(operation, outcome) => {
                     let client = clients.iter().position(|(waits, _)| *waits == Some(*operation));
-                    let client = client.expect("what is answered was asked");
+                    let Some(client) = client else {
+                        assert!(knowledge == Knowledge::Committed, "what is answered was asked");
+                        continue;
+                    };
                     clients[client].0 = None;
                     tester.on_return(client, outcome.clone()).expect("the client waits");
                 }
@@ -186,6 +214,7 @@ struct Attempt {
     open: usize,
     /// All requests.
     made: usize,
+    is_committed: bool,
     is_answered: bool,
 }
 
@@ -197,6 +226,20 @@ impl Attempts {
         });
         attempt.open += 1;
         attempt.made += 1;
+    }
+
+    /// The first time that a command is committed is when it takes effect.
+    fn commit(&mut self, configuration: &Configuration, command: Command, response: Response) {
+        let is_it = |operation: &Operation| match operation {
+            Operation::Propose(number) => configuration.command(*number) == command,
+            Operation::Read(_) => false,
+        };
+        let Some((operation, attempt)) = self.open.iter_mut().find(|(operation, _)| is_it(operation)) else {
+            return;
+        };
+        if !attempt.is_answered && !std::mem::replace(&mut attempt.is_committed, true) {
+            self.events.push(Event::Committed(*operation, Outcome::Applied(response)));
+        }
     }
 
     fn hear(&mut self, told: Told) {
