@@ -1,5 +1,5 @@
 //! What clients asked and were told along a path, for stateright's search for an order: a second opinion on the
-//! [`oracle`](crate::oracle).
+//! oracle (`src/oracle.rs`).
 //!
 //! The oracle knows the log of everything committed and so needs no search. [`LinearizabilityTester`] knows what
 //! clients see and nothing else: it looks for an order of the operations, one that respects who had an answer before
@@ -73,6 +73,17 @@ pub enum Event {
     Told(Operation, Outcome),
     /// A write is committed, which the client will learn later if ever.
     Committed(Operation, Outcome),
+}
+
+/// What the search for an order came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Some order explains all answers.
+    pub is_linearizable: bool,
+    /// Of how many operations.
+    pub operations: usize,
+    /// More operations followed, which do not fit.
+    pub is_cut_off: bool,
 }
 
 /// When a write counts as answered.
@@ -154,16 +165,17 @@ impl History {
         self.broken.as_ref().is_some_and(is_of_clients)
     }
 
-    /// Whether some order of the operations explains the answers; and of how many operations.
+    /// Searches for an order of the operations that explains the answers.
     ///
     /// # Panics
     /// Somebody is answered who did not ask.
     #[must_use]
-    pub fn is_linearizable(&self, knowledge: Knowledge) -> (bool, usize) {
+    pub fn search(&self, knowledge: Knowledge) -> Search {
         let spec = Sequential { store: self.store.clone(), configuration: self.configuration };
         let mut tester = LinearizabilityTester::new(spec);
         // The operation that each client waits for, if it waits, and how many it has asked for.
         let mut clients: Vec<(Option<Operation>, usize)> = Vec::new();
+        let mut is_cut_off = false;
         for event in &self.events {
             match event {
                 Event::Asked(operation) if self.void.contains(operation) => {}
@@ -173,6 +185,7 @@ impl History {
                     };
                     let client = clients.iter().position(free).unwrap_or(clients.len());
                     if client == CLIENTS_MAX {
+                        is_cut_off = true;
                         break;
                     }
                     clients.resize(clients.len().max(client + 1), (None, 0));
@@ -191,7 +204,7 @@ impl History {
                 }
             }
         }
-        (tester.is_consistent(), tester.len())
+        Search { is_linearizable: tester.is_consistent(), operations: tester.len(), is_cut_off }
     }
 }
 
