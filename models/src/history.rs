@@ -15,8 +15,9 @@
 //! **Where the two may differ.** A history that the tester refuses was judged wrong by the oracle too. The
 //! converse does not hold, since the oracle asks for more than clients can see: a read must see what was
 //! committed when it was asked for, whether or not anybody had been told. That difference goes away if the
-//! tester is told of every write as soon as it is committed ([`Knowledge::Committed`]). What is left: what a read sees
-//! must be committed, where the tester lets an open write take effect early; a store must be right even if
+//! tester is told of every write as soon as it is committed ([`Knowledge::Committed`]). What is left: a read must
+//! not miss what changes nothing either, such as the no-op of a new leader ([`History::misses_nothing`]); what it
+//! sees must be committed, where the tester lets an open write take effect early; a store must be right even if
 //! nobody reads it; and refused must mean without effect. An answer in the step that breaks another property
 //! is judged by neither.
 //!
@@ -24,6 +25,7 @@
 
 use std::collections::BTreeMap;
 
+use dkv::cluster::invariants::Ledger;
 use dkv::kv::{self, Response};
 use dkv::raft::invariants::Invariant;
 use dkv::raft::{EntryId, Index, Payload, RequestId, Term};
@@ -106,6 +108,8 @@ pub struct History {
     void: Vec<Operation>,
     /// What broke at the end of the path.
     pub broken: Option<Broken>,
+    /// The last read saw what there was when it was asked for, whatever entry that followed from.
+    pub misses_nothing: bool,
 }
 
 impl History {
@@ -115,17 +119,11 @@ impl History {
         let configuration: &'static Configuration = Box::leak(Box::new(configuration.clone()));
         let mut memo = Memo::<P>::new(Stepping::Memoised);
         let mut state = with_bug(memo.bug(), || environment::found(&mut memo, configuration));
-        let mut store = Letters::default();
-        for entry in state.ledger.entries() {
-            let applied = match &entry.payload {
-                Payload::Command(command) => store.apply(entry.id, command).map(|_| ()),
-                Payload::Noop | Payload::Configuration(_) => store.skip(entry.id),
-            };
-            applied.expect("memory does not fail");
-        }
+        let store = at(&Letters::default(), &state.ledger, state.ledger.last().index);
         let (mut attempts, mut truth) = (Attempts::default(), store.clone());
         let mut possible = Vec::new();
         memo.heard = Some(Vec::new());
+        let mut misses_nothing = false;
         for action in path {
             possible.clear();
             environment::enabled(&state, &mut possible);
@@ -149,6 +147,13 @@ impl History {
                 }
             }
             let heard = std::mem::take(memo.heard.as_mut().expect("it listens"));
+            for told in &heard {
+                let read = requests::read_of(told.answer.request).zip(told.view.as_ref());
+                misses_nothing = read.is_some_and(|(read, (_, view))| {
+                    let floor = u64::from(state.floors[read].saturating_sub(1));
+                    *view == at(&store, &state.ledger, Index(floor)).query(&())
+                });
+            }
             if next.violated.as_ref().is_none_or(|broken| is_of_clients(broken)) {
                 heard.into_iter().for_each(|told| attempts.hear(told));
             }
@@ -156,7 +161,7 @@ impl History {
         }
         let broken = state.violated.as_ref().map(|broken| Broken::clone(broken));
         let void = attempts.void();
-        History { configuration, store, events: attempts.events, void, broken }
+        History { configuration, store, events: attempts.events, void, broken, misses_nothing }
     }
 
     /// Whether the oracle found an answer, or what it came from, wrong.
@@ -206,6 +211,20 @@ impl History {
         }
         Search { is_linearizable: tester.is_consistent(), operations: tester.len(), is_cut_off }
     }
+}
+
+/// A store after what was committed up to an index.
+fn at(store: &Letters<kv::Shipped>, ledger: &Ledger<Command>, to: Index) -> Letters<kv::Shipped> {
+    let mut store = store.clone();
+    let from = store.applied().index;
+    for entry in ledger.entries().filter(|entry| entry.id.index > from && entry.id.index <= to) {
+        let applied = match &entry.payload {
+            Payload::Command(command) => store.apply(entry.id, command).map(|_| ()),
+            Payload::Noop | Payload::Configuration(_) => store.skip(entry.id),
+        };
+        applied.expect("memory does not fail");
+    }
+    store
 }
 
 /// Whether a broken property is one of what clients are told.
