@@ -13,6 +13,7 @@
 //!      witnesses             what must have been seen
 //!          │
 //!        model ── check      stateright's Model; exhaust, report, shorten what is found
+//!          └── simulate        the same steps at random, for what is too large to be exhausted
 //! ```
 //!
 //! **Three models.** That is the *direct model*, the fast and complete one. Above it are two others, each checked
@@ -62,7 +63,7 @@
 //! leader's replica remembers of its clients follows from its log. So the answers to clients are
 //! checked, and what is explored is all that a server decides.
 //!
-//! Left out: more than four members, faults of disks beyond the loss of what was not synced, single-step
+//! Left out: more than four members but in random walks ([`simulate`]), faults of disks beyond the loss of what was not synced, single-step
 //! changes of members (the core has none), and symmetry reduction.
 
 pub mod actions;
@@ -78,6 +79,7 @@ pub mod environment;
 pub mod exhaust;
 pub mod explorer;
 pub mod guard;
+pub mod history;
 pub mod hunt;
 pub mod interned;
 pub mod layers;
@@ -91,6 +93,7 @@ pub mod properties;
 pub mod refinement;
 pub mod report;
 pub mod requests;
+pub mod simulate;
 pub mod spec;
 pub mod state;
 mod text;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use dkv::cluster::invariants::{applies_only_durable, leaves_only_durable};
 use dkv::kv::Response;
 use dkv::raft::invariants::{Verdict, check_step};
-use dkv::raft::{EntryId, NodeId, RequestId, Timer, Vitals};
+use dkv::raft::{EntryId, Index, NodeId, RequestId, Timer, Vitals};
 use dkv::replica::{self, Answer, Replica, Reply, Request, StateMachine};
 
 use crate::configurations::{Configuration, DiskSync};
@@ -83,6 +83,9 @@ pub struct Told {
 pub struct Outcome<P: Subject> {
     /// The member afterwards.
     pub member: Member<P>,
+    /// The member in the middle, when it had committed something that it then compacted: afterwards nobody can see
+    /// what that was.
+    pub midway: Option<Member<P>>,
     /// What it sent, in order.
     pub sent: Vec<Packet>,
     /// What it told clients.
@@ -107,16 +110,19 @@ pub fn run<P: Subject>(
             sent: Vec::new(),
             told: Vec::new(),
             inputs: VecDeque::new(),
+            commit_before: member.node().map(|node| node.commit_index()),
+            midway: None,
             verdict: Ok(()),
         };
         run.take(configuration, event);
-        let Running { executor, sent, told, verdict, .. } = run;
+        let Running { executor, sent, told, midway, verdict, .. } = run;
         let after = Member::new(executor);
         let noted = witnesses::noted(member, &after, event, &sent, &told);
-        Outcome { member: after, sent, told, noted, verdict }
+        Outcome { member: after, midway: midway.map(Member::new), sent, told, noted, verdict }
     };
     guarded(run).unwrap_or_else(|detail| Outcome {
         member: member.clone(),
+        midway: None,
         sent: Vec::new(),
         told: Vec::new(),
         noted: Noted::default(),
@@ -130,6 +136,8 @@ struct Running<P: Subject> {
     sent: Vec<Packet>,
     told: Vec<Told>,
     inputs: VecDeque<Input>,
+    commit_before: Option<Index>,
+    midway: Option<Executor<P>>,
     verdict: Result<(), Broken>,
 }
 
@@ -175,6 +183,10 @@ impl<P: Subject> Running<P> {
     fn drain(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
             let Some(before) = self.vitals() else { return };
+            let has_committed = self.commit_before.is_some_and(|commit| before.commit > commit);
+            if has_committed && matches!(input, Input::SnapshotWritten { .. }) {
+                self.midway = Some(self.executor.clone());
+            }
             let Some(effects) = self.executor.step(input) else { return };
             self.carry_out(&before, effects);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use dkv::cluster::Shipped;
@@ -18,6 +18,7 @@ use dkv_models::hunt::{self, table};
 use dkv_models::layers::{self, Layer};
 use dkv_models::letters::Subject;
 use dkv_models::progress::{Watch, peak_bytes, process_seconds};
+use dkv_models::simulate::{self, Bound, simulate};
 use dkv_models::trace::{End, Played, Trace};
 use dkv_models::{ceiling, explorer};
 use serde_json::{Value, json};
@@ -44,6 +45,9 @@ enum Command {
         #[arg(long, value_name = "COUNT")]
         states_max: Option<NonZeroUsize>,
     },
+    /// Walks at random through what is too large to be exhausted. Exit status: 0 nothing broke, 1 something did, 2
+    /// bad arguments, 3 interrupted.
+    Simulate(Simulation),
     /// Looks for every injected bug. Exit status: 0 all found, 1 not all, 2 bad arguments, 3 interrupted.
     Bugs {
         /// Only these bugs.
@@ -111,6 +115,90 @@ struct Selection {
     /// Plant this bug.
     #[arg(long, value_name = "NAME", value_parser = bug)]
     bug: Option<Bug>,
+}
+
+/// Random walks.
+#[derive(Args)]
+struct Simulation {
+    /// These configurations, of any set; those for simulation if there are none.
+    #[arg(value_name = "CONFIG", value_parser = name)]
+    configurations: Vec<&'static str>,
+    /// The same seed makes the same walks, on any number of threads.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Steps in each configuration.
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000_000)]
+    steps: u64,
+    /// Seconds in each configuration, instead of steps.
+    #[arg(long, value_name = "COUNT", conflicts_with = "steps")]
+    seconds: Option<u64>,
+    /// Plant this bug.
+    #[arg(long, value_name = "NAME", value_parser = bug)]
+    bug: Option<Bug>,
+    /// How many threads; as many as there are cores unless told.
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
+    /// Print one JSON object with the reports.
+    #[arg(long)]
+    json: bool,
+    /// Where the path of a violation is kept, for `replay`.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    save: PathBuf,
+}
+
+impl Simulation {
+    fn configurations(&self) -> Vec<Configuration> {
+        let is_wanted = |configuration: &Configuration| match self.configurations.as_slice() {
+            [] => configuration.set == Set::Simulation,
+            names => names.contains(&configuration.name),
+        };
+        configurations::all().into_iter().filter(is_wanted).collect()
+    }
+
+    /// Walks through one configuration after the other, and returns the exit status.
+    fn run(&self) -> u8 {
+        let watch = Arc::new(Watch::default());
+        stop_when_interrupted(&watch);
+        let bound = self
+            .seconds
+            .map_or(Bound::Steps(self.steps), |seconds| Bound::Time(Duration::from_secs(seconds)));
+        let threads = self.threads.unwrap_or_else(cores);
+        if !self.json {
+            say(&simulate::Report::head());
+        }
+        let mut reports = Vec::new();
+        for configuration in self.configurations() {
+            if watch.is_stopped() {
+                break;
+            }
+            let report = match self.bug {
+                None => simulate::<Shipped>(&configuration, self.seed, bound, threads, &watch),
+                bug => {
+                    with_bug(bug, || simulate::<Injected>(&configuration, self.seed, bound, threads, &watch))
+                }
+            };
+            if !self.json {
+                say(&report.line());
+            }
+            match report.save(&self.save) {
+                Ok(None) => {}
+                Ok(Some(path)) => eprintln!("`cargo model replay {}` plays it", path.display()),
+                Err(error) => eprintln!("the path is not kept: {error}"),
+            }
+            reports.push(report);
+        }
+        if self.json {
+            say(&simulate::json(&reports).to_string());
+        }
+        let worst = |status| reports.iter().any(|report| report.status() == status);
+        if worst(1) {
+            1
+        } else if worst(3) || watch.is_stopped() {
+            3
+        } else {
+            0
+        }
+    }
 }
 
 impl Selection {
@@ -202,8 +290,11 @@ fn name(name: &str) -> Result<&'static str, String> {
     })
 }
 
-/// The name of a configuration or of a layer.
+/// The name of a configuration that can be exhausted, or of a layer.
 fn any_name(wanted: &str) -> Result<&'static str, String> {
+    if configurations::named(wanted).is_some_and(|configuration| configuration.set == Set::Simulation) {
+        return Err("it is too large to be exhausted; `simulate` takes it".to_owned());
+    }
     let names = || layers::ALL.iter().map(|layer| layer.name);
     let layer = names().find(|name| *name == wanted);
     layer.map_or_else(
@@ -237,6 +328,7 @@ fn main() -> ExitCode {
             say(&if json { run.json().to_string() } else { run.summary() });
             ExitCode::from(run.status())
         }
+        Command::Simulate(simulation) => ExitCode::from(simulation.run()),
         Command::Bugs { bugs, json, save, threads } => {
             ExitCode::from(hunt_all(bugs, json, save.as_deref(), threads.unwrap_or_else(cores)))
         }

@@ -55,6 +55,8 @@ pub struct Memo<P: Subject> {
     cut_links_carry: bool,
     /// What the steps so far have shown.
     pub(crate) noted: Noted,
+    /// What clients were told so far, if somebody listens.
+    pub(crate) heard: Option<Vec<Told>>,
     tables: Tables<P>,
     steps: Map<StepKey, Known<P>>,
     verdicts: Map<VerdictKey, Result<Interned<Ledger<Command>>, Broken>>,
@@ -88,6 +90,13 @@ pub struct Sizes {
     pub verdicts: usize,
 }
 
+impl Sizes {
+    /// All of it.
+    pub(crate) fn total(self) -> usize {
+        self.members + self.standings + self.queues + self.steps + self.verdicts
+    }
+}
+
 #[derive(PartialEq, Eq, Hash)]
 struct StepKey {
     member: u64,
@@ -99,6 +108,8 @@ struct StepKey {
 struct VerdictKey {
     id: usize,
     before: u64,
+    /// 0 if there was none.
+    midway: u64,
     standings: [u64; MEMBERS_MAX],
     ledger: u64,
     told: u64,
@@ -109,6 +120,8 @@ struct VerdictKey {
 /// What is known of one member's step.
 struct Known<P: Subject> {
     member: Interned<Member<P>>,
+    /// In the middle, if it compacted what it had just committed.
+    midway: Option<Interned<Member<P>>>,
     /// To whom, and what.
     sent: Box<[(usize, Interned<Packet>)]>,
     told: Option<Interned<Vec<Told>>>,
@@ -145,6 +158,7 @@ impl<P: Subject> Tables<P> {
     ) -> Known<P> {
         let outcome = local::run(configuration, sync, before, event);
         let member = self.member(outcome.member);
+        let midway = outcome.midway.map(|midway| self.member(midway));
         let moved = member.standing != before.standing;
         let sent = outcome
             .sent
@@ -153,7 +167,7 @@ impl<P: Subject> Tables<P> {
         let told =
             (!outcome.told.is_empty()).then(|| Self::intern(self.stepping, &mut self.told, outcome.told));
         let broken = outcome.verdict.err().map(Box::new);
-        Known { member, sent: sent.collect(), told, broken, noted: outcome.noted, moved }
+        Known { member, midway, sent: sent.collect(), told, broken, noted: outcome.noted, moved }
     }
 
     /// A link with one more packet.
@@ -195,11 +209,12 @@ impl<P: Subject> Tables<P> {
     fn judge(
         &mut self,
         before: &Standing<P>,
+        midway: Option<&Member<P>>,
         id: usize,
         state: &State<P>,
         told: &[Told],
     ) -> Result<Interned<Ledger<Command>>, Broken> {
-        let verdict = guarded(|| judge_step(before, id, state, told));
+        let verdict = guarded(|| judge_step(before, midway, id, state, told));
         let verdict = verdict.unwrap_or_else(|detail| Err(Broken { property: NO_PANIC, detail }));
         verdict.map(|ledger| Self::intern(self.stepping, &mut self.ledgers, ledger))
     }
@@ -224,6 +239,7 @@ impl<P: Subject> Memo<P> {
             bug: bugs::active(),
             cut_links_carry: P::Links::carries(true),
             noted: Noted::default(),
+            heard: None,
             tables,
             steps: Map::default(),
             verdicts: Map::default(),
@@ -279,7 +295,7 @@ impl<P: Subject> Memo<P> {
         id: usize,
         event: &Event,
     ) -> Result<bool, Broken> {
-        let Memo { bug, cut_links_carry, noted, tables, steps, verdicts } = self;
+        let Memo { bug, cut_links_carry, noted, heard, tables, steps, verdicts } = self;
         let (bug, is_plain) = (*bug, tables.stepping == Stepping::Plain);
         let (member, configuration) = (state.member(id), state.configuration);
         let fresh;
@@ -309,7 +325,14 @@ impl<P: Subject> Memo<P> {
         }
         let told = known.told.as_ref();
         let told_now = told.map_or(&[][..], |told| told);
-        let mut judge = || with_bug(bug, || tables.judge(&before.standing, id, state, told_now));
+        if let Some(heard) = heard {
+            heard.extend_from_slice(told_now);
+        }
+        let midway = known.midway.as_ref();
+        let mut judge = || {
+            let midway = midway.map(|member| &**member);
+            with_bug(bug, || tables.judge(&before.standing, midway, id, state, told_now))
+        };
         let verdict = if is_plain {
             judge()
         } else {
@@ -320,6 +343,7 @@ impl<P: Subject> Memo<P> {
             let key = VerdictKey {
                 id,
                 before: before.standing.content_hash(),
+                midway: midway.map_or(0, Interned::content_hash),
                 standings,
                 ledger: state.ledger.content_hash(),
                 told: told.map_or(0, Interned::content_hash),

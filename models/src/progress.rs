@@ -85,20 +85,25 @@ impl Watch {
 
     /// Writes [`Watch::line`] to standard error every few seconds while `body` runs.
     pub fn narrating<T>(&self, body: impl FnOnce() -> T) -> T {
-        const EVERY: Duration = Duration::from_secs(5);
-        let (over, is_over) = mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                // The sender is dropped at the end of the body, and by a panic too.
-                while is_over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    // Whoever closed standard error does not want to know.
-                    let _ = writeln!(std::io::stderr(), "{}", self.line());
-                }
-            });
-            let _over = over;
-            body()
-        })
+        narrating(|| self.line(), body)
     }
+}
+
+/// Writes a line to standard error every few seconds while `body` runs.
+pub(crate) fn narrating<T>(line: impl Fn() -> String + Send, body: impl FnOnce() -> T) -> T {
+    const EVERY: Duration = Duration::from_secs(5);
+    let (over, is_over) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // The sender is dropped at the end of the body, and by a panic too.
+            while is_over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                // Whoever closed standard error does not want to know.
+                let _ = writeln!(std::io::stderr(), "{}", line());
+            }
+        });
+        let _over = over;
+        body()
+    })
 }
 
 /// The memory of this process that is in use, where the system tells it.

@@ -87,10 +87,12 @@ pub(crate) fn founding_ledger<P: Subject>(
     ledger
 }
 
-/// Judges one step of the member `id`, which stands among the members already and was like `before`.
-/// Returns the ledger with what was committed for the first time.
+/// Judges one step of the member `id`, which stands among the members already, was like `before`, and in the
+/// middle like `midway` if it compacted what it had just committed. Returns the ledger with what was committed
+/// for the first time.
 pub(crate) fn judge_step<P: Subject>(
     before: &Standing<P>,
+    midway: Option<&Member<P>>,
     id: usize,
     state: &State<P>,
     told: &[Told],
@@ -101,7 +103,7 @@ pub(crate) fn judge_step<P: Subject>(
     // What the ledger remembers of crashes is forgotten: until a member starts again, it is on its disk.
     let mut ghost = ledger.clone();
     let sworn = before.synced.hard_state;
-    let (node, vitals) = match (member.node(), before.vitals) {
+    let (node, mut vitals) = match (member.node(), before.vitals) {
         (None, None) => return Ok(ledger),
         (None, Some(_)) => {
             ghost.observe_crash(id_of(id), sworn, disks)?;
@@ -122,6 +124,10 @@ pub(crate) fn judge_step<P: Subject>(
     }
     // Log matching over all that the logs hold, and not only over what this step appended.
     let held: Vec<Entry<Command>> = node.log().entries().cloned().collect();
+    if let Some(midway) = midway.and_then(Member::node) {
+        ledger.observe_step(Some(&vitals), midway, &[], peers.clone(), disks)?;
+        vitals = Vitals::of(midway);
+    }
     ledger.observe_step(Some(&vitals), node, &held, peers, disks)?;
     // Whoever crashed now would lose nothing that is committed.
     ledger.clone().observe_crash(node.id(), node.durable_hard_state(), disks)?;

@@ -27,10 +27,15 @@ use crate::memo::{Memo, Stepping};
 use crate::properties::Broken;
 use crate::{requests, text};
 
-/// The most members of a model. A state has room for so many, since an allocation per state is dear.
-pub const MEMBERS_MAX: usize = 4;
+/// The most members of a model.
+pub const MEMBERS_MAX: usize = 5;
+/// So many members are in the state itself, since an allocation per state is dear: exhausted models have no
+/// more. A fifth one and its links are behind a pointer, which costs the others a word.
+const INLINE: usize = 4;
 /// The directions between that many members.
-const LINKS_MAX: usize = MEMBERS_MAX * (MEMBERS_MAX - 1);
+const INLINE_LINKS: usize = INLINE * (INLINE - 1);
+/// The directions that a fifth member adds.
+const FIFTH_LINKS: usize = MEMBERS_MAX * (MEMBERS_MAX - 1) - INLINE_LINKS;
 /// The most reads of a model.
 pub const READS_MAX: usize = 4;
 
@@ -164,6 +169,13 @@ impl Hash for Link {
     }
 }
 
+/// The fifth member, and the links that the others leave no room for.
+#[derive(Clone, PartialEq, Eq)]
+struct Fifth<P: Subject> {
+    member: Interned<Member<P>>,
+    links: [Link; FIFTH_LINKS],
+}
+
 /// One moment of the whole cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct State<P: Subject> {
@@ -172,9 +184,11 @@ pub struct State<P: Subject> {
     /// How many members there are.
     count: u8,
     /// The members; the position is the id.
-    members: [Option<Interned<Member<P>>>; MEMBERS_MAX],
+    members: [Option<Interned<Member<P>>>; INLINE],
     /// The links, at [`State::link`].
-    links: [Link; LINKS_MAX],
+    links: [Link; INLINE_LINKS],
+    /// What there is no room for in these two.
+    fifth: Option<Box<Fifth<P>>>,
     /// The directions that are cut, one bit per link.
     pub cut: u32,
     /// Ghost: every entry ever committed anywhere, who led. Nothing of the cluster sees it.
@@ -192,13 +206,18 @@ pub struct State<P: Subject> {
 /// a new one cannot be forgotten.
 impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { configuration: _, count, members, links, cut, ledger, spent, floors, violated } = self;
+        let State { configuration: _, count, members, links, fifth, cut, ledger, spent, floors, violated } =
+            self;
         hasher.write_u64(u64::from(*cut) << 32 | u64::from(u32::from_le_bytes(*floors)));
         spent.words().into_iter().for_each(|word| hasher.write_u64(word));
         // How many of these there are follows from the count, which no step changes.
         let count = usize::from(*count);
         members.iter().flatten().for_each(|member| member.hash(hasher));
-        links[..count * (count - 1)].iter().for_each(|link| link.hash(hasher));
+        links[..INLINE_LINKS.min(count * (count - 1))].iter().for_each(|link| link.hash(hasher));
+        if let Some(fifth) = fifth {
+            fifth.member.hash(hasher);
+            fifth.links.iter().for_each(|link| link.hash(hasher));
+        }
         ledger.hash(hasher);
         if let Some(broken) = violated {
             broken.hash(hasher);
@@ -219,11 +238,13 @@ impl<P: Subject> State<P> {
     ) -> State<P> {
         assert!(founders.len() <= MEMBERS_MAX, "a state has room for {MEMBERS_MAX} members");
         let count = u8::try_from(founders.len()).expect("members are few");
-        let mut members = [const { None }; MEMBERS_MAX];
-        members.iter_mut().zip(founders).for_each(|(slot, founder)| *slot = Some(founder));
-        let (links, spent) = ([const { Link(None) }; LINKS_MAX], Counts::default());
+        let (mut members, mut founders) = ([const { None }; INLINE], founders.into_iter());
+        members.iter_mut().zip(&mut founders).for_each(|(slot, founder)| *slot = Some(founder));
+        let no_links = [const { Link(None) }; FIFTH_LINKS];
+        let fifth = founders.next().map(|member| Box::new(Fifth { member, links: no_links }));
+        let (links, spent) = ([const { Link(None) }; INLINE_LINKS], Counts::default());
         let floors = [0; READS_MAX];
-        State { configuration, count, members, links, cut: 0, ledger, spent, floors, violated: None }
+        State { configuration, count, members, links, fifth, cut: 0, ledger, spent, floors, violated: None }
     }
 
     /// How many members there are.
@@ -234,7 +255,7 @@ impl<P: Subject> State<P> {
 
     /// The members, in the order of their ids.
     pub fn members(&self) -> impl Iterator<Item = &Interned<Member<P>>> + Clone {
-        self.members.iter().flatten()
+        self.members.iter().flatten().chain(self.fifth.iter().map(|fifth| &fifth.member))
     }
 
     /// A member.
@@ -243,7 +264,11 @@ impl<P: Subject> State<P> {
     /// There is no such member.
     #[must_use]
     pub fn member(&self, id: usize) -> &Interned<Member<P>> {
-        self.members[id].as_ref().expect("members are numbered from 0")
+        match (self.members.get(id), &self.fifth) {
+            (Some(Some(member)), _) => member,
+            (None, Some(fifth)) if id == INLINE => &fifth.member,
+            _ => panic!("members are numbered from 0"),
+        }
     }
 
     /// The nodes of the members that are up.
@@ -256,7 +281,11 @@ impl<P: Subject> State<P> {
     /// # Panics
     /// There is no such member.
     pub fn replace(&mut self, id: usize, member: Interned<Member<P>>) -> Interned<Member<P>> {
-        self.members[id].replace(member).expect("members are numbered from 0")
+        match (self.members.get_mut(id), &mut self.fifth) {
+            (Some(slot), _) => slot.replace(member).expect("members are numbered from 0"),
+            (None, Some(fifth)) if id == INLINE => std::mem::replace(&mut fifth.member, member),
+            _ => panic!("members are numbered from 0"),
+        }
     }
 
     /// The position of a direction among the links and in `cut`.
@@ -265,10 +294,28 @@ impl<P: Subject> State<P> {
         from * (self.count() - 1) + to - usize::from(to > from)
     }
 
+    /// The links that there may be, at [`State::link`].
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().chain(self.fifth.iter().flat_map(|fifth| &fifth.links))
+    }
+
+    fn link_at(&mut self, link: usize) -> &mut Link {
+        match (self.links.get_mut(link), &mut self.fifth) {
+            (Some(link), _) => link,
+            (None, Some(fifth)) => &mut fifth.links[link - INLINE_LINKS],
+            (None, None) => panic!("there are fewer links"),
+        }
+    }
+
     /// What is in a direction.
     #[must_use]
     pub fn queue(&self, from: usize, to: usize) -> Option<&Queue> {
-        self.links[self.link(from, to)].queue()
+        let link = self.link(from, to);
+        match (self.links.get(link), &self.fifth) {
+            (Some(link), _) => link.queue(),
+            (None, Some(fifth)) => fifth.links[link - INLINE_LINKS].queue(),
+            (None, None) => None,
+        }
     }
 
     /// Whether a direction is cut.
@@ -305,7 +352,7 @@ impl<P: Subject> State<P> {
     pub fn cut(&mut self, from: usize, to: usize) {
         let link = self.link(from, to);
         self.cut |= 1 << link;
-        self.links[link] = Link(None);
+        *self.link_at(link) = Link(None);
     }
 
     /// A read is not waited for any more.
@@ -318,19 +365,20 @@ impl<P: Subject> State<P> {
     /// Changes what is on a link.
     pub(crate) fn relink(&mut self, from: usize, to: usize, change: impl FnOnce(&Link) -> Link) {
         let link = self.link(from, to);
-        self.links[link] = change(&self.links[link]);
+        let link = self.link_at(link);
+        *link = change(link);
     }
 
     /// Every packet on every link.
     pub fn packets(&self) -> impl Iterator<Item = &Packet> {
-        self.links.iter().filter_map(Link::queue).flat_map(|queue| &queue.packets).map(|packet| &**packet)
+        self.links().filter_map(Link::queue).flat_map(|queue| &queue.packets).map(|packet| &**packet)
     }
 
     /// Whether all are up, and nothing is cut, on its way, or on its way to a disk.
     #[must_use]
     pub fn is_healed_and_quiet(&self) -> bool {
         self.cut == 0
-            && self.links.iter().all(|link| link.0.is_none())
+            && self.links().all(|link| link.0.is_none())
             && self.members().all(|member| member.node().is_some() && member.pending() == 0)
     }
 }

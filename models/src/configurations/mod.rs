@@ -3,6 +3,7 @@
 mod clients;
 mod elections;
 mod members;
+mod simulation;
 
 use dkv::raft::{Limits, MemberChange, NodeId, RequestId, Timer};
 use dkv::replica::SnapshotPolicy;
@@ -40,6 +41,8 @@ pub enum Set {
     Ci,
     /// From time to time: much of an hour.
     Deep,
+    /// Too large to be exhausted: for random walks, and no part of any other set.
+    Simulation,
 }
 
 /// The number of the proposal by which convergence is shown to go on.
@@ -168,6 +171,7 @@ pub fn all() -> Vec<Configuration> {
     all.extend(members::members());
     all.extend(disorder());
     all.extend(deep());
+    all.extend(simulation::simulation());
     all
 }
 

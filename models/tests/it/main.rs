@@ -6,6 +6,8 @@ mod bugs;
 mod convictions;
 mod explorer;
 mod gate;
+mod histories;
 mod memo;
 mod refinement;
+mod simulation;
 mod traces;
