@@ -1,6 +1,7 @@
 //! The named configurations: what may happen how often, and why each exists.
 
 mod clients;
+mod deep;
 mod elections;
 mod members;
 
@@ -167,7 +168,7 @@ pub fn all() -> Vec<Configuration> {
     all.extend(snapshots());
     all.extend(members::members());
     all.extend(disorder());
-    all.extend(deep());
+    all.extend(deep::deep());
     all
 }
 
@@ -312,52 +313,6 @@ fn disorder() -> Vec<Configuration> {
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote],
             ..base("double-votes", "votes that come twice among an even number of voters")
-        },
-    ]
-}
-
-/// More of the same at once.
-fn deep() -> Vec<Configuration> {
-    let base = |name, reason| Configuration { set: Set::Deep, ..Configuration::base(name, reason) };
-    vec![
-        Configuration {
-            budgets: Counts::of(&[(Proposals, 2), (Cuts, 3), (Heartbeats, 2)]),
-            shows: AFTER_A_CUT_WITH_TWO,
-            ..base("deep-one-way", "three links that fail in one direction each")
-        },
-        Configuration {
-            replicas: 4,
-            founders: 4,
-            budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
-            prelude: all_restarted(4),
-            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
-            ..base("deep-election-4", "three campaigns among an even number of voters")
-        },
-        Configuration {
-            ask_anybody: true,
-            budgets: Counts::of(&[
-                (Proposals, 1),
-                (Reads, 1),
-                (Partitions, 1),
-                (Staleness, 1),
-                (Elections, 1),
-            ]),
-            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
-            ..base("deep-reads", "reads and a write at a deposed leader, at its successor and at followers")
-        },
-        Configuration {
-            sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
-            shows: AFTER_A_CUT_WITH_TWO_ON_DISKS,
-            pinned: Some((5_692_366, 31_230_075)),
-            ..base("deep-disk", "partitions that overlap, and disks that take their time")
-        },
-        Configuration {
-            sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Proposals, 2), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
-            shows: &[UnsyncedWritesLost, LeaderElected, EarlierTermCommitted, SuffixOverwritten],
-            pinned: Some((20_233_637, 93_680_815)),
-            ..base("deep-crash", "a leader that crashes with entries half written, and its successor")
         },
     ]
 }
