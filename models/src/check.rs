@@ -104,6 +104,10 @@ fn run<P: Subject>(
     let convergence =
         (count(&model.counters().convergence_runs), count(&model.counters().convergence_rounds));
     let distinct_states = checker.unique_state_count();
+    let represented_states = match configuration.symmetry {
+        true => count(&model.counters().represented),
+        false => distinct_states as u64,
+    };
     let transitions = checker.state_count() - 1;
     let bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
     let unseen = model.unseen();
@@ -132,6 +136,7 @@ fn run<P: Subject>(
     Report {
         name: configuration.name,
         distinct_states,
+        represented_states,
         transitions,
         depth: checker.max_depth(),
         seconds,

@@ -93,6 +93,7 @@ pub mod report;
 pub mod requests;
 pub mod spec;
 pub mod state;
+pub mod symmetry;
 mod text;
 pub mod trace;
 pub mod witnesses;

@@ -38,6 +38,8 @@ pub struct Report {
     pub name: &'static str,
     /// Distinct states.
     pub distinct_states: usize,
+    /// How many states those stand for, if some that differ only in who is who count as one.
+    pub represented_states: u64,
     /// Transitions that were computed; several may lead to one state.
     pub transitions: usize,
     /// The longest path that was followed, in states.
@@ -88,6 +90,9 @@ impl Report {
     #[must_use]
     pub fn line(&self) -> String {
         let verdict = match &self.verdict {
+            Verdict::Holds if self.represented_states > self.distinct_states as u64 => {
+                format!("exhausted up to renaming, all hold in {} states", self.represented_states)
+            }
             Verdict::Holds => "exhausted, all hold".to_owned(),
             Verdict::Vacuous(unseen) => format!("exhausted, NEVER SEEN: {}", unseen.join(", ")),
             Verdict::Changed { pinned: (states, transitions) } => {
@@ -144,12 +149,13 @@ impl Report {
             ),
         };
         format!(
-            "{{\"name\":{},\"distinct_states\":{},\"transitions\":{},\"depth\":{},\"seconds\":{:.3},\
+            "{{\"name\":{},\"distinct_states\":{},\"represented_states\":{},\"transitions\":{},\"depth\":{},\"seconds\":{:.3},\
              \"core_seconds\":{:.2},\"states_per_second\":{:.0},\"exhausted\":{},\"truncated\":{},\"actions\":{{{}}},\
              \"convergence_runs\":{},\"convergence_rounds_max\":{},\"bytes\":{},\"memo\":{{\"members\":{},\"standings\":{},\"queues\":{},\
              \"steps\":{},\"verdicts\":{}}},\"verdict\":\"{verdict}\"{more}}}",
             json_string(self.name),
             self.distinct_states,
+            self.represented_states,
             self.transitions,
             self.depth,
             self.seconds,

@@ -25,7 +25,7 @@ use crate::interned::Interned;
 use crate::letters::{Command, Machine, Node, Subject};
 use crate::memo::{Memo, Stepping};
 use crate::properties::Broken;
-use crate::{requests, text};
+use crate::{requests, symmetry, text};
 
 /// The most members of a model. A state has room for so many, since an allocation per state is dear.
 pub const MEMBERS_MAX: usize = 4;
@@ -123,6 +123,11 @@ impl Queue {
     pub(crate) fn pushed(network: Network, old: &Link, packet: &Interned<Packet>, rest: Link) -> Queue {
         let mut packets = old.queue().map_or_else(Vec::new, |queue| queue.packets.clone());
         packets.push(packet.clone());
+        Queue::of(network, packets, rest)
+    }
+
+    /// A queue of these packets, the oldest first; `rest` is it without that.
+    pub(crate) fn of(network: Network, mut packets: Vec<Interned<Packet>>, rest: Link) -> Queue {
         if network == Network::Unordered {
             packets.sort_by_key(Interned::content_hash);
         }
@@ -192,7 +197,13 @@ pub struct State<P: Subject> {
 /// a new one cannot be forgotten.
 impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { configuration: _, count, members, links, cut, ledger, spent, floors, violated } = self;
+        let State { configuration, count, members, links, cut, ledger, spent, floors, violated } = self;
+        if configuration.symmetry && violated.is_none() {
+            let (least, _) = symmetry::orbit(self);
+            hasher.write_u64(least);
+            hasher.write_u64(u64::from(u32::from_le_bytes(*floors)));
+            return spent.words().into_iter().for_each(|word| hasher.write_u64(word));
+        }
         hasher.write_u64(u64::from(*cut) << 32 | u64::from(u32::from_le_bytes(*floors)));
         spent.words().into_iter().for_each(|word| hasher.write_u64(word));
         // How many of these there are follows from the count, which no step changes.
@@ -263,6 +274,11 @@ impl<P: Subject> State<P> {
     #[must_use]
     pub fn link(&self, from: usize, to: usize) -> usize {
         from * (self.count() - 1) + to - usize::from(to > from)
+    }
+
+    /// The link at a position.
+    pub(crate) fn link_at(&self, link: usize) -> &Link {
+        &self.links[link]
     }
 
     /// What is in a direction.

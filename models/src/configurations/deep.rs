@@ -17,6 +17,7 @@ pub(super) fn deep() -> Vec<Configuration> {
         Configuration {
             replicas: 4,
             founders: 4,
+            symmetry: true,
             budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
@@ -58,8 +59,15 @@ pub(super) fn deep() -> Vec<Configuration> {
         Configuration {
             set: Set::Ci,
             sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Changes, 1), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Changes, 1),
+                (Crashes, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
             changes: &[&[MemberChange::Remove(NodeId(0))]],
+            prelude: vec![Action::Propose { at: 0 }],
             shows: &[JointLeaderOutside, LeaderRemoved, LeaderElected, UnsyncedWritesLost],
             ..base("removal-crash", "a crash between any two writes while a leader removes itself")
         },
@@ -67,8 +75,9 @@ pub(super) fn deep() -> Vec<Configuration> {
             set: Set::Ci,
             replicas: 4,
             sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Changes, 2), (Crashes, 1)]),
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2), (Crashes, 1)]),
             changes: &[&[MemberChange::AddLearner(NodeId(3))], &[MemberChange::Promote(NodeId(3))]],
+            prelude: vec![Action::Propose { at: 0 }],
             shows: &[LearnerPromoted, UnsyncedWritesLost],
             ..base("learner-crash", "a crash between any two writes while a learner becomes a voter")
         },
@@ -145,13 +154,19 @@ pub(super) fn deep() -> Vec<Configuration> {
         Configuration {
             replicas: 4,
             sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Changes, 2), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Changes, 2),
+                (Crashes, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
             changes: &[
                 &[MemberChange::AddLearner(NodeId(3))],
                 &[MemberChange::Promote(NodeId(3)), MemberChange::Remove(NodeId(0))],
             ],
             limits: Limits { eager_commit: false, ..Limits::default() },
-            prelude: vec![Action::Change { at: 0 }],
+            prelude: vec![Action::Propose { at: 0 }, Action::Change { at: 0 }],
             shows: &[JointLeaderOutside, LearnerPromoted, LeaderRemoved, LeaderElected, UnsyncedWritesLost],
             ..base(
                 "deep-joint-crash",
@@ -188,6 +203,74 @@ pub(super) fn deep() -> Vec<Configuration> {
                 "deep-follower-reads",
                 "two reads at followers, forwarded to a deposed leader or to its successor",
             )
+        },
+        Configuration {
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 4)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            ..base("deep-symmetric-election", "four campaigns after a cold start")
+        },
+        Configuration {
+            symmetry: true,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Crashes, 5), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, UnsyncedWritesLost, VoteKeptOverACrash],
+            ..base("deep-vote-crash", "two campaigns, and two crashes between any two writes of them")
+        },
+        Configuration {
+            set: Set::Ci,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 3), (Proposals, 1)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms, ClientIsAnswered],
+            ..base("symmetric-election", "three campaigns and a proposal after a cold start, by anybody")
+        },
+        Configuration {
+            set: Set::Quick,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            converge_every: 16,
+            ..base("quick-symmetry", "two campaigns after a cold start, whoever campaigns")
+        },
+        Configuration {
+            set: Set::Ci,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 3)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            ..base("test-election-3", "x")
+        },
+        Configuration {
+            set: Set::Ci,
+            replicas: 4,
+            founders: 4,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2)]),
+            prelude: all_restarted(4),
+            shows: &[LeaderElected, SplitVote],
+            ..base("test-election-4", "x")
+        },
+        Configuration {
+            set: Set::Ci,
+            symmetry: true,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, UnsyncedWritesLost, VoteKeptOverACrash],
+            ..base("test-vote-crash", "x")
+        },
+        Configuration {
+            set: Set::Ci,
+            symmetry: true,
+            network: Network::Unordered,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, StaleMessage],
+            ..base("test-late-votes", "x")
         },
     ]
 }

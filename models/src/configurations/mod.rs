@@ -69,6 +69,8 @@ pub struct Configuration {
     pub ask_anybody: bool,
     /// What may happen how often.
     pub budgets: Counts,
+    /// States that differ only in who is who count as one; all members must begin equal.
+    pub symmetry: bool,
     /// What the proposals ask for, in order; letters if there are none.
     pub commands: &'static [Command],
     /// What operators ask for, in order and from the start again.
@@ -99,6 +101,7 @@ impl Configuration {
             network: Network::Fifo,
             ask_anybody: false,
             budgets: Counts::default(),
+            symmetry: false,
             commands: &[],
             changes: &[],
             limits: Limits::default(),
