@@ -8,4 +8,5 @@ mod explorer;
 mod gate;
 mod memo;
 mod refinement;
+mod symmetry;
 mod traces;
