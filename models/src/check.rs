@@ -97,6 +97,7 @@ fn run<P: Subject>(
     let core_seconds = model.counters().core_seconds().unwrap_or(seconds);
     // Before any path is rebuilt, which would count as well.
     let expanded = model.counters().expanded.load(Ordering::Relaxed);
+    let memo = model.sizes();
     // Paths are rebuilt by the actions of the states on them.
     model.counters().stopped.store(false, Ordering::Relaxed);
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -143,7 +144,7 @@ fn run<P: Subject>(
         core_seconds,
         actions: Action::KINDS.into_iter().zip(actions).collect(),
         convergence,
-        memo: model.sizes(),
+        memo,
         bytes,
         verdict,
     }

@@ -156,6 +156,9 @@ const AFTER_A_CUT_WITH_TWO_ON_DISKS: &[Witness] = &[
     CommittedBeforeTheLeaderSynced,
 ];
 
+/// A session, and two requests of it.
+const SESSION: &[Command] = &[OPEN_SESSION, tagged(1), tagged(2)];
+
 /// Every member was stopped and started: nobody leads, and no leader is fresh.
 fn all_restarted(replicas: usize) -> Vec<Action> {
     let crashes = (0..replicas).map(|id| Action::Crash { id, keep: 0 });

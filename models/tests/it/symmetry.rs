@@ -34,7 +34,8 @@ fn found(bug: Bug, configuration: &Configuration) -> Report {
 fn orbits_hold_every_state_of_the_full_run() {
     for name in EQUAL {
         let (states, _) = full(name).pinned.expect("it is pinned");
-        let (report, again) = (check::<Shipped>(&reduced(name), None), check::<Shipped>(&reduced(name), None));
+        let (report, again) =
+            (check::<Shipped>(&reduced(name), None), check::<Shipped>(&reduced(name), None));
         assert_eq!(report.verdict, Verdict::Holds, "{}", report.line());
         assert_eq!(report.represented_states, states as u64, "{name}");
         assert!(report.distinct_states * 5 < states, "{name}: {} orbits", report.distinct_states);
