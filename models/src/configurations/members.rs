@@ -139,6 +139,7 @@ pub(super) fn members() -> Vec<Configuration> {
             changes: &[&[MemberChange::AddLearner(NodeId(3))], &[MemberChange::Promote(NodeId(3))]],
             prelude: vec![Action::Propose { at: 0 }],
             shows: &[LearnerPromoted, UnsyncedWritesLost],
+            pinned: Some((2_076_010, 10_934_828)),
             ..base("learner-crash", "a crash between any two writes while a learner becomes a voter")
         },
     ]
