@@ -198,9 +198,12 @@ pub struct State<P: Subject> {
 impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let State { configuration, count, members, links, cut, ledger, spent, floors, violated } = self;
-        if configuration.symmetry && violated.is_none() {
-            let (least, _) = symmetry::orbit(self);
-            hasher.write_u64(least);
+        if configuration.symmetry {
+            match violated {
+                None => hasher.write_u64(symmetry::orbit(self).0),
+                // What is said of it names members.
+                Some(broken) => broken.property.hash(hasher),
+            }
             hasher.write_u64(u64::from(u32::from_le_bytes(*floors)));
             return spent.words().into_iter().for_each(|word| hasher.write_u64(word));
         }
