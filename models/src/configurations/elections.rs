@@ -134,6 +134,7 @@ pub(super) fn elections() -> Vec<Configuration> {
             budgets: Counts::of(&[(Crashes, 3), (Elections, 3), (Proposals, 1)]),
             prelude: all_restarted(3),
             shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms, ClientIsAnswered],
+            pinned: Some((8_002_792, 30_805_203)),
             ..base(
                 "symmetric-election",
                 "three campaigns and a proposal after a cold start, whoever campaigns",
