@@ -99,6 +99,7 @@ pub(super) fn deep() -> Vec<Configuration> {
             limits: Limits { chunk_bytes_max: CHUNK_BYTES, ..Limits::default() },
             prelude: vec![Action::Propose { at: 0 }],
             shows: &[RetryAnswered, UnsyncedWritesLost, RestartedFromSnapshot],
+            pinned: Some((7_864_233, 37_620_587)),
             ..base("deep-session-crash", "a session whose requests are in a snapshot, and a crash")
         },
     ]
