@@ -318,6 +318,7 @@ fn disorder() -> Vec<Configuration> {
             budgets: Counts::of(&[(Crashes, 4), (Elections, 2), (Duplicates, 1)]),
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote],
+            pinned: Some((57_765_769, 302_089_660)),
             ..base("double-votes", "votes that come twice among an even number of voters")
         },
     ]
