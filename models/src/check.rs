@@ -20,6 +20,7 @@ use crate::progress::{Watch, resident_bytes};
 use crate::properties::{Broken, CONVERGENCE};
 pub use crate::report::{Report, Verdict};
 use crate::state::State;
+use crate::symmetry;
 
 /// States that the search for a shorter path may generate.
 const SHORTEN_STATES_MAX: usize = 3_000_000;
@@ -177,10 +178,14 @@ fn explain<P: Subject>(configuration: &Configuration, path: &PathOf<P>) -> (Brok
     let steps = path.clone().into_vec();
     let broken = steps.last().and_then(|(state, _)| match &state.violated {
         Some(broken) => Some(Broken::clone(broken)),
-        None => converge::healed(&mut Memo::new(Stepping::Plain), state).err().map(|broken| Broken {
-            detail: format!("healed and left alone from here: {}", broken.detail),
-            ..broken
-        }),
+        None => converge::healed(&mut Memo::new(Stepping::Plain), state)
+            .err()
+            // By itself it converges. Its images do something else on the way.
+            .or_else(|| configuration.symmetry.then(|| symmetry::asymmetric("a step does something else")))
+            .map(|broken| Broken {
+                detail: format!("healed and left alone from here: {}", broken.detail),
+                ..broken
+            }),
     });
     let detail = format!("in configuration {}", configuration.name);
     let lines = steps.iter().filter_map(|(_, action)| action.as_ref().map(Action::to_string)).collect();

@@ -83,7 +83,6 @@ fn bugs_are_found_up_to_renaming() {
         (Bug::VoteNotWritten, "quick-election"),
         (Bug::TermNotWritten, "quick-election"),
         (Bug::NoUpToDateCheck, "crash"),
-        (Bug::VoteKept, "quick-election"),
         (Bug::OldTermsAccepted, "quick-election"),
     ];
     for (bug, name) in cases {
@@ -99,8 +98,11 @@ fn bugs_are_found_up_to_renaming() {
 
 #[test]
 fn members_that_differ_are_no_images() {
-    // Member 0 leads from the start.
-    let report = check::<Shipped>(&reduced("quick"), None);
-    let Verdict::Violated { broken, .. } = &report.verdict else { panic!("{}", report.line()) };
-    assert_eq!(broken.property, SYMMETRY);
+    // Member 0 leads from the start; after a cold start it does not, but everybody's vote for it is kept.
+    let reports =
+        [check::<Shipped>(&reduced("quick"), None), found(Bug::VoteKept, &reduced("quick-election"))];
+    for report in reports {
+        let Verdict::Violated { broken, .. } = &report.verdict else { panic!("{}", report.line()) };
+        assert_eq!(broken.property, SYMMETRY, "{}", report.line());
+    }
 }
