@@ -20,6 +20,7 @@ use crate::progress::{Watch, resident_bytes};
 use crate::properties::{Broken, CONVERGENCE};
 pub use crate::report::{Report, Verdict};
 use crate::state::State;
+use crate::symmetry;
 
 /// States that the search for a shorter path may generate.
 const SHORTEN_STATES_MAX: usize = 3_000_000;
@@ -97,6 +98,7 @@ fn run<P: Subject>(
     let core_seconds = model.counters().core_seconds().unwrap_or(seconds);
     // Before any path is rebuilt, which would count as well.
     let expanded = model.counters().expanded.load(Ordering::Relaxed);
+    let memo = model.sizes();
     // Paths are rebuilt by the actions of the states on them.
     model.counters().stopped.store(false, Ordering::Relaxed);
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -104,6 +106,10 @@ fn run<P: Subject>(
     let convergence =
         (count(&model.counters().convergence_runs), count(&model.counters().convergence_rounds));
     let distinct_states = checker.unique_state_count();
+    let represented_states = match configuration.symmetry {
+        true => count(&model.counters().represented),
+        false => distinct_states as u64,
+    };
     let transitions = checker.state_count() - 1;
     let bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
     let unseen = model.unseen();
@@ -132,13 +138,14 @@ fn run<P: Subject>(
     Report {
         name: configuration.name,
         distinct_states,
+        represented_states,
         transitions,
         depth: checker.max_depth(),
         seconds,
         core_seconds,
         actions: Action::KINDS.into_iter().zip(actions).collect(),
         convergence,
-        memo: model.sizes(),
+        memo,
         bytes,
         verdict,
     }
@@ -171,10 +178,14 @@ fn explain<P: Subject>(configuration: &Configuration, path: &PathOf<P>) -> (Brok
     let steps = path.clone().into_vec();
     let broken = steps.last().and_then(|(state, _)| match &state.violated {
         Some(broken) => Some(Broken::clone(broken)),
-        None => converge::healed(&mut Memo::new(Stepping::Plain), state).err().map(|broken| Broken {
-            detail: format!("healed and left alone from here: {}", broken.detail),
-            ..broken
-        }),
+        None => converge::healed(&mut Memo::new(Stepping::Plain), state)
+            .err()
+            // By itself it converges. Its images do something else on the way.
+            .or_else(|| configuration.symmetry.then(|| symmetry::asymmetric("a step does something else")))
+            .map(|broken| Broken {
+                detail: format!("healed and left alone from here: {}", broken.detail),
+                ..broken
+            }),
     });
     let detail = format!("in configuration {}", configuration.name);
     let lines = steps.iter().filter_map(|(_, action)| action.as_ref().map(Action::to_string)).collect();

@@ -24,6 +24,8 @@ use crate::state::{Executor, Member, READS_MAX, State, id_of};
 /// the configuration's prelude.
 pub(crate) fn found<P: Subject>(memo: &mut Memo<P>, configuration: &'static Configuration) -> State<P> {
     let Configuration { limits, snapshots, .. } = *configuration;
+    // Until all members are equal.
+    memo.rename_by(None);
     let founders = usize::from(configuration.founders);
     let founding = Members::of_voters((0..founders).map(id_of));
     let genesis = Durable::genesis(id_of(0), founding.clone());
@@ -47,8 +49,13 @@ pub(crate) fn found<P: Subject>(memo: &mut Memo<P>, configuration: &'static Conf
             .and_then(|_| converge::settle(memo, &mut state));
         if let Err(broken) = verdict {
             state.violated = Some(Arc::new(broken));
-            break;
+            return state;
         }
+    }
+    if configuration.symmetry
+        && let Err(broken) = memo.relate(&state)
+    {
+        state.violated = Some(Arc::new(broken));
     }
     state
 }

@@ -114,6 +114,7 @@ where
     Report {
         name,
         distinct_states,
+        represented_states: distinct_states as u64,
         transitions: checker.state_count() - 1,
         depth: checker.max_depth(),
         seconds,

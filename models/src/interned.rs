@@ -16,16 +16,29 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A value behind a shared pointer, with its content hash.
-pub struct Interned<T>(Arc<(u64, T)>);
+pub struct Interned<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    hash: u64,
+    /// The hashes of its images under all renamings, where [`symmetry`](crate::symmetry) asks for them. They
+    /// follow from the value and are no part of it.
+    orbit: OnceLock<Orbit>,
+    value: T,
+}
+
+struct Orbit {
+    hashes: Box<[u64]>,
+    least: u64,
+}
 
 impl<T: Hash> Interned<T> {
     /// Hashes the value once and shares it.
     pub fn new(value: T) -> Interned<T> {
         let hash = content_hash(&value);
-        Interned(Arc::new((hash, value)))
+        Interned(Arc::new(Shared { hash, orbit: OnceLock::new(), value }))
     }
 }
 
@@ -33,7 +46,34 @@ impl<T> Interned<T> {
     /// The hash of the content.
     #[must_use]
     pub fn content_hash(&self) -> u64 {
-        self.0.0
+        self.0.hash
+    }
+
+    /// Notes the hashes of its images. Returns whether they are those that were noted before.
+    pub(crate) fn has_orbit(&self, hashes: impl Iterator<Item = u64>) -> bool {
+        let hashes: Box<[u64]> = hashes.collect();
+        let least = hashes.iter().copied().min().expect("a value is an image of itself");
+        let known = self.0.orbit.get_or_init(|| Orbit { hashes: hashes.clone(), least });
+        known.hashes == hashes
+    }
+
+    /// Whether its images are known.
+    pub(crate) fn is_related(&self) -> bool {
+        self.0.orbit.get().is_some()
+    }
+
+    fn orbit(&self) -> &Orbit {
+        self.0.orbit.get().expect("images are noted when a value is first made")
+    }
+
+    /// The hash of its image under the renaming of this number.
+    pub(crate) fn image_hash(&self, renaming: usize) -> u64 {
+        self.orbit().hashes[renaming]
+    }
+
+    /// The least hash of all its images, which is that of each of them.
+    pub(crate) fn rank(&self) -> u64 {
+        self.orbit().least
     }
 }
 
@@ -46,13 +86,13 @@ impl<T> Clone for Interned<T> {
 impl<T> Deref for Interned<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.0.1
+        &self.0.value
     }
 }
 
 impl<T: PartialEq> PartialEq for Interned<T> {
     fn eq(&self, other: &Interned<T>) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
+        Arc::ptr_eq(&self.0, &other.0) || self.0.value == other.0.value
     }
 }
 
@@ -60,13 +100,13 @@ impl<T: Eq> Eq for Interned<T> {}
 
 impl<T> Hash for Interned<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.0);
+        state.write_u64(self.0.hash);
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Interned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.1.fmt(f)
+        self.0.value.fmt(f)
     }
 }
 
@@ -103,6 +143,14 @@ impl<T: Eq> Table<T> {
             }
             Entry::Vacant(free) => free.insert(value).clone(),
         }
+    }
+
+    /// The value of a hash.
+    ///
+    /// # Panics
+    /// There is none.
+    pub(crate) fn named(&self, hash: u64) -> Interned<T> {
+        self.0[&hash].clone()
     }
 
     /// How many values there are.

@@ -59,12 +59,15 @@
 //! states are made of some hundred replicas. So steps and verdicts are remembered ([`memo`]), exactly and
 //! never across bugs, and a test explores without that and compares.
 //!
+//! **Up to renaming.** After a cold start all members are equal; configurations that say so are explored up to
+//! [`symmetry`], which each run shows for its own steps.
+//!
 //! **Why the replica and not the bare node.** The numbers of states and transitions are equal, since what a
 //! leader's replica remembers of its clients follows from its log. So the answers to clients are
 //! checked, and what is explored is all that a server decides.
 //!
-//! Left out: more than four members but in random walks ([`simulate`]), faults of disks beyond the loss of what was not synced, single-step
-//! changes of members (the core has none), and symmetry reduction.
+//! Left out: more than four members but in random walks ([`simulate`]), faults of disks beyond the loss of what was
+//! not synced, and single-step changes of members (the core has none).
 
 pub mod actions;
 pub mod actors;
@@ -96,6 +99,7 @@ pub mod requests;
 pub mod simulate;
 pub mod spec;
 pub mod state;
+pub mod symmetry;
 mod text;
 pub mod trace;
 pub mod witnesses;

@@ -4,6 +4,11 @@
 //! step of the cluster: receipts of an instant disk and what the executor reports at once belong to it. The
 //! executor is that of the simulated cluster, [`dkv::cluster::Member`].
 //!
+//! The cluster is judged at the end of a step. What an instant disk makes one step of, two commits of which the first
+//! ends a joint phase, is judged as one commit under the later configuration; to judge between would take a
+//! verdict for every receipt of every step, which the configurations about the network would pay for. Changes of
+//! members are explored with explicit disks as well, where each receipt is a step of its own.
+//!
 //! What one member can be judged by is judged here: the step invariants, between any two inputs, and
 //! that nothing leaves or is applied before it is durable. Left out: whatever needs the other members or
 //! the past of the cluster ([`properties`](crate::properties)).

@@ -21,6 +21,9 @@
 //! **Plain.** [`Stepping::Plain`] computes everything anew, with the same code behind it and neither
 //! tables nor maps. It is what the memo is tested against.
 //!
+//! **Symmetry.** Where a configuration has it, what is computed for the first time is computed under every renaming of
+//! the members and compared ([`symmetry`](crate::symmetry)), and remembered for all of them.
+//!
 //! Left out: sharing between models, since a bug, a limit or a policy may differ; and forgetting.
 
 use std::hash::Hash;
@@ -36,6 +39,7 @@ use crate::letters::{Command, Subject};
 use crate::local::{self, Event, Told};
 use crate::properties::{Broken, NO_PANIC, judge_step};
 use crate::state::{Link, MEMBERS_MAX, Member, Packet, Queue, READS_MAX, Standing, State, index_of};
+use crate::symmetry::{Renaming, Renamings, asymmetric};
 use crate::witnesses::Noted;
 
 /// Whether steps are remembered.
@@ -59,12 +63,17 @@ pub struct Memo<P: Subject> {
     pub(crate) heard: Option<Vec<Told>>,
     tables: Tables<P>,
     steps: Map<StepKey, Known<P>>,
-    verdicts: Map<VerdictKey, Result<Interned<Ledger<Command>>, Broken>>,
+    verdicts: Map<VerdictKey, Learned>,
 }
+
+/// What the ledger has become by a step that breaks nothing.
+type Learned = Result<Interned<Ledger<Command>>, Broken>;
 
 /// The parts of states, each content once.
 struct Tables<P: Subject> {
     stepping: Stepping,
+    /// Under which images of everything new are computed as well.
+    renamings: Option<&'static Renamings>,
     members: Table<Member<P>>,
     standings: Table<Standing<P>>,
     packets: Table<Packet>,
@@ -131,6 +140,51 @@ struct Known<P: Subject> {
     moved: bool,
 }
 
+impl VerdictKey {
+    fn new<P: Subject>(
+        before: &Member<P>,
+        midway: Option<&Interned<Member<P>>>,
+        id: usize,
+        state: &State<P>,
+        told: Option<&Interned<Vec<Told>>>,
+    ) -> VerdictKey {
+        let mut standings = [0; MEMBERS_MAX];
+        for (standing, member) in standings.iter_mut().zip(state.members()) {
+            *standing = member.standing.content_hash();
+        }
+        VerdictKey {
+            id,
+            before: before.standing.content_hash(),
+            midway: midway.map_or(0, Interned::content_hash),
+            standings,
+            ledger: state.ledger.content_hash(),
+            told: told.map_or(0, Interned::content_hash),
+            floors: told.map_or([0; READS_MAX], |_| state.floors),
+        }
+    }
+}
+
+impl<P: Subject> Known<P> {
+    /// Whether the image of this under a renaming is the other: what is sent to each member, in this order, what
+    /// is told, and what is shown and broken.
+    fn corresponds(&self, other: &Known<P>, renaming: &Renaming) -> bool {
+        let mut sent: Vec<(usize, Packet)> = (self.sent.iter())
+            .map(|(to, packet)| (renaming.position(*to), renaming.packet(packet)))
+            .collect();
+        let mut others: Vec<(usize, &Packet)> =
+            other.sent.iter().map(|(to, packet)| (*to, &**packet)).collect();
+        sent.sort_by_key(|(to, _)| *to);
+        others.sort_by_key(|(to, _)| *to);
+        let told = |known: &Known<P>| known.told.as_ref().map_or(Vec::new(), |told| told.to_vec());
+        let told_now: Vec<Told> = told(self).iter().map(|told| renaming.told(told)).collect();
+        sent.iter().map(|(to, packet)| (*to, packet)).eq(others)
+            && told_now == told(other)
+            && (self.noted, self.moved) == (other.noted, other.moved)
+            && self.broken.as_ref().map(|broken| broken.property)
+                == other.broken.as_ref().map(|broken| broken.property)
+    }
+}
+
 impl<P: Subject> Tables<P> {
     fn intern<T: Hash + Eq>(
         stepping: Stepping,
@@ -181,6 +235,9 @@ impl<P: Subject> Tables<P> {
             (Network::Fifo, None) | (Network::Unordered, _) => Link::default(),
         };
         let queue = Self::intern(self.stepping, &mut self.queues, Queue::pushed(network, link, packet, rest));
+        if let Some(renamings) = self.renamings {
+            self.relate_queue(network, renamings, &queue);
+        }
         if self.stepping == Stepping::Memoised {
             self.pushes.insert(key, queue.clone());
         }
@@ -205,7 +262,87 @@ impl<P: Subject> Tables<P> {
         rest
     }
 
-    /// Judges the member `id` of `state`, which was `before`, with everybody else.
+    /// The images of a queue, and of what is left without its oldest packets, are noted.
+    fn relate_queue(&mut self, network: Network, renamings: &Renamings, queue: &Interned<Queue>) {
+        if queue.is_related() {
+            return;
+        }
+        let images = renamings.iter().map(|(_, renaming)| self.queue_image(network, renaming, queue));
+        renamings.relate(&images.collect::<Vec<_>>()).expect("packets are rewritten, one image each");
+        if let Link(Some(rest)) = &queue.rest {
+            self.relate_queue(network, renamings, rest);
+        }
+    }
+
+    fn queue_image(&mut self, network: Network, renaming: &Renaming, queue: &Queue) -> Interned<Queue> {
+        let rest = queue.rest.queue().map(|rest| self.queue_image(network, renaming, rest));
+        let images =
+            queue.packets.iter().map(|packet| self.packets.keep(Interned::new(renaming.packet(packet))));
+        let image = Queue::of(network, images.collect(), Link(rest));
+        self.queues.keep(Interned::new(image))
+    }
+
+    /// Computes a step under every renaming, the first of which changes nothing. They must correspond.
+    fn run_images(
+        &mut self,
+        renamings: &Renamings,
+        configuration: &Configuration,
+        sync: DiskSync,
+        before: &Interned<Member<P>>,
+        event: &Event,
+    ) -> Result<Vec<(StepKey, Known<P>)>, Broken> {
+        let mut images: Vec<(StepKey, Known<P>)> = Vec::new();
+        for (number, renaming) in renamings.iter() {
+            let before = self.members.named(before.image_hash(number));
+            let event = renaming.event(event, |packet| self.packets.keep(Interned::new(packet)));
+            let known = self.run(configuration, sync, &before, &event);
+            if known.midway.is_some() {
+                return Err(asymmetric("what is compacted as soon as it is committed is not renamed"));
+            }
+            if images.first().is_some_and(|(_, first)| !first.corresponds(&known, renaming)) {
+                return Err(asymmetric(&format!("{event:?} does something else")));
+            }
+            images.push((StepKey { member: before.content_hash(), event: event.key(), sync }, known));
+        }
+        let members = images.iter().map(|(_, known)| known.member.clone());
+        renamings.relate(&members.collect::<Vec<_>>())?;
+        Ok(images)
+    }
+
+    /// Judges a step under every renaming, as [`Tables::judge`] does. The verdicts must correspond.
+    fn judge_images(
+        &mut self,
+        renamings: &Renamings,
+        before: &Interned<Member<P>>,
+        id: usize,
+        state: &State<P>,
+        told: &[Told],
+    ) -> Result<Vec<(VerdictKey, Learned)>, Broken> {
+        let mut images: Vec<(VerdictKey, Learned)> = Vec::new();
+        for (number, renaming) in renamings.iter() {
+            let mut image = state.clone();
+            for at in 0..state.count() {
+                let member = state.member(renaming.origin(at));
+                image.replace(at, self.members.named(member.image_hash(number)));
+            }
+            image.ledger = self.ledgers.named(state.ledger.image_hash(number));
+            let (before, id) = (self.members.named(before.image_hash(number)), renaming.position(id));
+            let told: Vec<Told> = told.iter().map(|told| renaming.told(told)).collect();
+            let verdict = self.judge(&before.standing, None, id, &image, &told);
+            let told = (!told.is_empty()).then(|| self.told.keep(Interned::new(told)));
+            images.push((VerdictKey::new(&before, None, id, &image, told.as_ref()), verdict));
+        }
+        let ledgers: Vec<_> =
+            images.iter().filter_map(|(_, verdict)| verdict.as_ref().ok().cloned()).collect();
+        match ledgers.len() {
+            0 => {}
+            all if all == images.len() => renamings.relate(&ledgers)?,
+            _ => return Err(asymmetric("one verdict is good and another is not")),
+        }
+        Ok(images)
+    }
+
+    /// Judges the member `id` of `state`, which was `before` and `midway`, with everybody else.
     fn judge(
         &mut self,
         before: &Standing<P>,
@@ -213,7 +350,7 @@ impl<P: Subject> Tables<P> {
         id: usize,
         state: &State<P>,
         told: &[Told],
-    ) -> Result<Interned<Ledger<Command>>, Broken> {
+    ) -> Learned {
         let verdict = guarded(|| judge_step(before, midway, id, state, told));
         let verdict = verdict.unwrap_or_else(|detail| Err(Broken { property: NO_PANIC, detail }));
         verdict.map(|ledger| Self::intern(self.stepping, &mut self.ledgers, ledger))
@@ -226,6 +363,7 @@ impl<P: Subject> Memo<P> {
     pub fn new(stepping: Stepping) -> Memo<P> {
         let tables = Tables {
             stepping,
+            renamings: None,
             members: Table::default(),
             standings: Table::default(),
             packets: Table::default(),
@@ -271,6 +409,36 @@ impl<P: Subject> Memo<P> {
         Tables::<P>::intern(self.tables.stepping, &mut self.tables.ledgers, ledger)
     }
 
+    /// Sets under which renamings everything new is computed.
+    pub(crate) fn rename_by(&mut self, renamings: Option<&'static Renamings>) {
+        if self.tables.renamings.is_none() && renamings.is_none() {
+            return;
+        }
+        // What is known was computed under others.
+        self.steps.clear();
+        self.verdicts.clear();
+        self.tables.pushes.clear();
+        self.tables.takes.clear();
+        self.tables.renamings = renamings;
+    }
+
+    /// From here on everything new is computed under every renaming of the members. Those of this state, in which
+    /// nothing is on its way, become each other's images.
+    pub(crate) fn relate(&mut self, state: &State<P>) -> Result<(), Broken> {
+        assert!(self.tables.stepping == Stepping::Memoised, "images are looked up where everything is kept");
+        if state.cut != 0 || state.packets().next().is_some() {
+            return Err(asymmetric("something is cut or on its way at the start"));
+        }
+        let renamings = Renamings::of(state.count());
+        self.rename_by(Some(renamings));
+        for id in 0..state.count() {
+            let image = |(_, renaming): (usize, &Renaming)| state.member(renaming.position(id)).clone();
+            renamings.relate(&renamings.iter().map(image).collect::<Vec<_>>())?;
+        }
+        let ledgers: Vec<_> = renamings.iter().map(|_| state.ledger.clone()).collect();
+        renamings.relate(&ledgers)
+    }
+
     /// Takes a packet off a link.
     pub(crate) fn take(
         &mut self,
@@ -304,6 +472,12 @@ impl<P: Subject> Memo<P> {
             &fresh
         } else {
             let key = StepKey { member: member.content_hash(), event: event.key(), sync };
+            if let Some(renamings) = tables.renamings
+                && !steps.contains_key(&key)
+            {
+                let images = || tables.run_images(renamings, configuration, sync, member, event);
+                steps.extend(with_bug(bug, images)?);
+            }
             steps
                 .entry(key)
                 .or_insert_with(|| with_bug(bug, || tables.run(configuration, sync, member, event)))
@@ -329,25 +503,20 @@ impl<P: Subject> Memo<P> {
             heard.extend_from_slice(told_now);
         }
         let midway = known.midway.as_ref();
-        let mut judge = || {
+        let verdict = if is_plain {
             let midway = midway.map(|member| &**member);
             with_bug(bug, || tables.judge(&before.standing, midway, id, state, told_now))
-        };
-        let verdict = if is_plain {
-            judge()
         } else {
-            let mut standings = [0; MEMBERS_MAX];
-            for (standing, member) in standings.iter_mut().zip(state.members()) {
-                *standing = member.standing.content_hash();
+            let key = VerdictKey::new(&before, midway, id, state, told);
+            if let Some(renamings) = tables.renamings
+                && !verdicts.contains_key(&key)
+            {
+                let images = || tables.judge_images(renamings, &before, id, state, told_now);
+                verdicts.extend(with_bug(bug, images)?);
             }
-            let key = VerdictKey {
-                id,
-                before: before.standing.content_hash(),
-                midway: midway.map_or(0, Interned::content_hash),
-                standings,
-                ledger: state.ledger.content_hash(),
-                told: told.map_or(0, Interned::content_hash),
-                floors: told.map_or([0; READS_MAX], |_| state.floors),
+            let judge = || {
+                let midway = midway.map(|member| &**member);
+                with_bug(bug, || tables.judge(&before.standing, midway, id, state, told_now))
             };
             verdicts.entry(key).or_insert_with(judge).clone()
         };

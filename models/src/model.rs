@@ -25,6 +25,7 @@ use crate::memo::{Memo, Sizes, Stepping};
 use crate::progress::thread_seconds;
 use crate::properties::{CONVERGENCE, STEPWISE};
 use crate::state::State;
+use crate::symmetry;
 use crate::witnesses::Witness;
 
 /// What stateright asks of a state.
@@ -51,6 +52,8 @@ pub struct Counters {
     pub expanded: AtomicU64,
     /// How often each kind of action was taken, in the order of [`Action::KINDS`].
     pub actions: [AtomicU64; Action::KINDS.len()],
+    /// How many states those stand for that were expanded, where [`symmetry`](crate::symmetry) joins some.
+    pub represented: AtomicU64,
     /// Fair runs to judge convergence.
     pub convergence_runs: AtomicU64,
     /// The most rounds that one of them took.
@@ -239,6 +242,10 @@ impl<P: Subject> Model for Replication<P> {
             let expanded = self.counters.expanded.fetch_add(1, Ordering::Relaxed);
             if expanded.is_multiple_of(SAMPLE_STATES) {
                 self.counters.sample_time();
+            }
+            if self.configuration.symmetry && state.violated.is_none() {
+                let (_, images) = symmetry::orbit(state);
+                self.counters.represented.fetch_add(images as u64, Ordering::Relaxed);
             }
             environment::enabled(state, actions);
         }

@@ -40,6 +40,8 @@ pub struct Report {
     pub name: &'static str,
     /// Distinct states.
     pub distinct_states: usize,
+    /// How many states those stand for, if some that differ only in who is who count as one.
+    pub represented_states: u64,
     /// Transitions that were computed; several may lead to one state.
     pub transitions: usize,
     /// The longest path that was followed, in states.
@@ -90,6 +92,9 @@ impl Report {
     #[must_use]
     pub fn line(&self) -> String {
         let verdict = match &self.verdict {
+            Verdict::Holds if self.represented_states > self.distinct_states as u64 => {
+                format!("exhausted up to renaming, all hold in {} states", self.represented_states)
+            }
             Verdict::Holds => "exhausted, all hold".to_owned(),
             Verdict::Vacuous(unseen) => format!("exhausted, NEVER SEEN: {}", unseen.join(", ")),
             Verdict::Changed { pinned: (states, transitions) } => {
@@ -142,6 +147,7 @@ impl Report {
         let mut object = json!({
             "name": self.name,
             "distinct_states": self.distinct_states,
+            "represented_states": self.represented_states,
             "transitions": self.transitions,
             "depth": self.depth,
             "seconds": self.seconds,

@@ -25,7 +25,7 @@ use crate::interned::Interned;
 use crate::letters::{Command, Machine, Node, Subject};
 use crate::memo::{Memo, Stepping};
 use crate::properties::Broken;
-use crate::{requests, text};
+use crate::{requests, symmetry, text};
 
 /// The most members of a model.
 pub const MEMBERS_MAX: usize = 5;
@@ -128,6 +128,11 @@ impl Queue {
     pub(crate) fn pushed(network: Network, old: &Link, packet: &Interned<Packet>, rest: Link) -> Queue {
         let mut packets = old.queue().map_or_else(Vec::new, |queue| queue.packets.clone());
         packets.push(packet.clone());
+        Queue::of(network, packets, rest)
+    }
+
+    /// A queue of these packets, the oldest first; `rest` is it without that.
+    pub(crate) fn of(network: Network, mut packets: Vec<Interned<Packet>>, rest: Link) -> Queue {
         if network == Network::Unordered {
             packets.sort_by_key(Interned::content_hash);
         }
@@ -206,8 +211,16 @@ pub struct State<P: Subject> {
 /// a new one cannot be forgotten.
 impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { configuration: _, count, members, links, fifth, cut, ledger, spent, floors, violated } =
-            self;
+        let State { configuration, count, members, links, fifth, cut, ledger, spent, floors, violated } = self;
+        if configuration.symmetry {
+            match violated {
+                None => hasher.write_u64(symmetry::orbit(self).0),
+                // What is said of it names members.
+                Some(broken) => broken.property.hash(hasher),
+            }
+            hasher.write_u64(u64::from(u32::from_le_bytes(*floors)));
+            return spent.words().into_iter().for_each(|word| hasher.write_u64(word));
+        }
         hasher.write_u64(u64::from(*cut) << 32 | u64::from(u32::from_le_bytes(*floors)));
         spent.words().into_iter().for_each(|word| hasher.write_u64(word));
         // How many of these there are follows from the count, which no step changes.
@@ -294,12 +307,21 @@ impl<P: Subject> State<P> {
         from * (self.count() - 1) + to - usize::from(to > from)
     }
 
+    /// The link at a position.
+    pub(crate) fn link_at(&self, link: usize) -> &Link {
+        match (self.links.get(link), &self.fifth) {
+            (Some(link), _) => link,
+            (None, Some(fifth)) => &fifth.links[link - INLINE_LINKS],
+            (None, None) => panic!("there are fewer links"),
+        }
+    }
+
     /// The links that there may be, at [`State::link`].
     fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().chain(self.fifth.iter().flat_map(|fifth| &fifth.links))
     }
 
-    fn link_at(&mut self, link: usize) -> &mut Link {
+    fn link_mut(&mut self, link: usize) -> &mut Link {
         match (self.links.get_mut(link), &mut self.fifth) {
             (Some(link), _) => link,
             (None, Some(fifth)) => &mut fifth.links[link - INLINE_LINKS],
@@ -310,12 +332,7 @@ impl<P: Subject> State<P> {
     /// What is in a direction.
     #[must_use]
     pub fn queue(&self, from: usize, to: usize) -> Option<&Queue> {
-        let link = self.link(from, to);
-        match (self.links.get(link), &self.fifth) {
-            (Some(link), _) => link.queue(),
-            (None, Some(fifth)) => fifth.links[link - INLINE_LINKS].queue(),
-            (None, None) => None,
-        }
+        self.link_at(self.link(from, to)).queue()
     }
 
     /// Whether a direction is cut.
@@ -352,7 +369,7 @@ impl<P: Subject> State<P> {
     pub fn cut(&mut self, from: usize, to: usize) {
         let link = self.link(from, to);
         self.cut |= 1 << link;
-        *self.link_at(link) = Link(None);
+        *self.link_mut(link) = Link(None);
     }
 
     /// A read is not waited for any more.
@@ -365,7 +382,7 @@ impl<P: Subject> State<P> {
     /// Changes what is on a link.
     pub(crate) fn relink(&mut self, from: usize, to: usize, change: impl FnOnce(&Link) -> Link) {
         let link = self.link(from, to);
-        let link = self.link_at(link);
+        let link = self.link_mut(link);
         *link = change(link);
     }
 

@@ -2,9 +2,6 @@
 
 use super::*;
 
-/// A session, and two requests of it.
-const SESSION: &[Command] = &[OPEN_SESSION, tagged(1), tagged(2)];
-
 /// What clients are promised beyond a proposal: reads, and retries that take effect once.
 pub(super) fn clients() -> Vec<Configuration> {
     let base = Configuration::base;
@@ -42,6 +39,20 @@ pub(super) fn clients() -> Vec<Configuration> {
             shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
             pinned: Some((35_165, 106_890)),
             ..base("follower-reads", "reads at followers, forwarded to a deposed leader or to its successor")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (Reads, 2),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
+            pinned: Some((793_973, 2_817_145)),
+            ..base("two-reads", "two reads anywhere, forwarded to a deposed leader or to its successor")
         },
         Configuration {
             ask_anybody: true,
@@ -91,6 +102,22 @@ pub(super) fn clients() -> Vec<Configuration> {
             converge_every: 1,
             pinned: Some((2_336, 5_878)),
             ..base("quick-session", "a request that is sent again takes effect once")
+        },
+        Configuration {
+            budgets: Counts::of(&[
+                (Proposals, 2),
+                (Retries, 1),
+                (Compactions, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            commands: SESSION,
+            limits: Limits { chunk_bytes_max: CHUNK_BYTES, ..Limits::default() },
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RetryAnswered, SnapshotInstalled, LeaderElected],
+            pinned: Some((5_804_664, 23_585_246)),
+            ..base("session-snapshot", "a request is sent again to whom a snapshot told of its session")
         },
     ]
 }

@@ -119,5 +119,36 @@ pub(super) fn elections() -> Vec<Configuration> {
             pinned: Some((8_751, 26_418)),
             ..base("quick-overwrite", "a crash while a deposed leader's suffix is overwritten")
         },
+        Configuration {
+            set: Set::Quick,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 2)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            converge_every: 16,
+            pinned: Some((17_951, 57_575)),
+            ..base("quick-symmetry", "two campaigns after a cold start, whoever campaigns")
+        },
+        Configuration {
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 3), (Elections, 3), (Proposals, 1)]),
+            prelude: all_restarted(3),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms, ClientIsAnswered],
+            pinned: Some((8_002_792, 30_805_203)),
+            ..base(
+                "symmetric-election",
+                "three campaigns and a proposal after a cold start, whoever campaigns",
+            )
+        },
+        Configuration {
+            set: Set::Deep,
+            replicas: 4,
+            founders: 4,
+            symmetry: true,
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
+            prelude: all_restarted(4),
+            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
+            ..base("deep-election-4", "three campaigns among an even number of voters, whoever campaigns")
+        },
     ]
 }

@@ -114,5 +114,33 @@ pub(super) fn members() -> Vec<Configuration> {
             pinned: Some((403_235, 1_338_595)),
             ..base("transfer", "leadership is handed over while clients propose and links fail")
         },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 1), (Transfers, 1), (TransferTimers, 1), (Crashes, 1)]),
+            shows: &[TransferCompleted, UnsyncedWritesLost],
+            pinned: Some((619_393, 2_397_925)),
+            ..base("transfer-crash", "a crash between any two writes of a transfer")
+        },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Changes, 1), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
+            changes: &[&[MemberChange::Remove(NodeId(0))]],
+            shows: &[JointLeaderOutside, LeaderRemoved, LeaderElected, UnsyncedWritesLost],
+            pinned: Some((604_743, 2_275_162)),
+            ..base(
+                "removal-crash",
+                "a crash between any two writes while a leader's removal is asked for and made",
+            )
+        },
+        Configuration {
+            replicas: 4,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 2), (Crashes, 1)]),
+            changes: &[&[MemberChange::AddLearner(NodeId(3))], &[MemberChange::Promote(NodeId(3))]],
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[LearnerPromoted, UnsyncedWritesLost],
+            pinned: Some((2_076_010, 10_934_828)),
+            ..base("learner-crash", "a crash between any two writes while a learner becomes a voter")
+        },
     ]
 }

@@ -1,6 +1,7 @@
 //! The named configurations: what may happen how often, and why each exists.
 
 mod clients;
+mod deep;
 mod elections;
 mod members;
 mod simulation;
@@ -71,6 +72,8 @@ pub struct Configuration {
     pub ask_anybody: bool,
     /// What may happen how often.
     pub budgets: Counts,
+    /// States that differ only in who is who count as one; all members must begin equal.
+    pub symmetry: bool,
     /// What the proposals ask for, in order; letters if there are none.
     pub commands: &'static [Command],
     /// What operators ask for, in order and from the start again.
@@ -101,6 +104,7 @@ impl Configuration {
             network: Network::Fifo,
             ask_anybody: false,
             budgets: Counts::default(),
+            symmetry: false,
             commands: &[],
             changes: &[],
             limits: Limits::default(),
@@ -155,6 +159,9 @@ const AFTER_A_CUT_WITH_TWO_ON_DISKS: &[Witness] = &[
     CommittedBeforeTheLeaderSynced,
 ];
 
+/// A session, and two requests of it.
+const SESSION: &[Command] = &[OPEN_SESSION, tagged(1), tagged(2)];
+
 /// Every member was stopped and started: nobody leads, and no leader is fresh.
 fn all_restarted(replicas: usize) -> Vec<Action> {
     let crashes = (0..replicas).map(|id| Action::Crash { id, keep: 0 });
@@ -170,7 +177,7 @@ pub fn all() -> Vec<Configuration> {
     all.extend(snapshots());
     all.extend(members::members());
     all.extend(disorder());
-    all.extend(deep());
+    all.extend(deep::deep());
     all.extend(simulation::simulation());
     all
 }
@@ -315,53 +322,8 @@ fn disorder() -> Vec<Configuration> {
             budgets: Counts::of(&[(Crashes, 4), (Elections, 2), (Duplicates, 1)]),
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote],
+            pinned: Some((57_765_769, 302_089_660)),
             ..base("double-votes", "votes that come twice among an even number of voters")
-        },
-    ]
-}
-
-/// More of the same at once.
-fn deep() -> Vec<Configuration> {
-    let base = |name, reason| Configuration { set: Set::Deep, ..Configuration::base(name, reason) };
-    vec![
-        Configuration {
-            budgets: Counts::of(&[(Proposals, 2), (Cuts, 3), (Heartbeats, 2)]),
-            shows: AFTER_A_CUT_WITH_TWO,
-            ..base("deep-one-way", "three links that fail in one direction each")
-        },
-        Configuration {
-            replicas: 4,
-            founders: 4,
-            budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
-            prelude: all_restarted(4),
-            shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
-            ..base("deep-election-4", "three campaigns among an even number of voters")
-        },
-        Configuration {
-            ask_anybody: true,
-            budgets: Counts::of(&[
-                (Proposals, 1),
-                (Reads, 1),
-                (Partitions, 1),
-                (Staleness, 1),
-                (Elections, 1),
-            ]),
-            shows: &[ReadServed, ReadServedAtFollower, ReadServedInALaterTerm, StaleReadRefused],
-            ..base("deep-reads", "reads and a write at a deposed leader, at its successor and at followers")
-        },
-        Configuration {
-            sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
-            shows: AFTER_A_CUT_WITH_TWO_ON_DISKS,
-            pinned: Some((5_692_366, 31_230_075)),
-            ..base("deep-disk", "partitions that overlap, and disks that take their time")
-        },
-        Configuration {
-            sync: DiskSync::Explicit,
-            budgets: Counts::of(&[(Proposals, 2), (Crashes, 1), (Staleness, 1), (Elections, 1)]),
-            shows: &[UnsyncedWritesLost, LeaderElected, EarlierTermCommitted, SuffixOverwritten],
-            pinned: Some((20_233_637, 93_680_815)),
-            ..base("deep-crash", "a leader that crashes with entries half written, and its successor")
         },
     ]
 }

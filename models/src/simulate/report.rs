@@ -103,7 +103,7 @@ impl Report {
         let counts = Action::KINDS.into_iter().zip(self.tally.actions).filter(|(_, count)| *count > 0);
         let actions: Map<String, Value> =
             counts.map(|(kind, count)| (kind.to_owned(), json!(count))).collect();
-        let met = Witness::ALL.into_iter().filter(|witness| self.tally.noted.has(*witness));
+        let met = Witness::ALL.iter().copied().filter(|witness| self.tally.noted.has(*witness));
         let mut object = json!({
             "name": self.name,
             "seed": self.seed,

@@ -10,4 +10,5 @@ mod histories;
 mod memo;
 mod refinement;
 mod simulation;
+mod symmetry;
 mod traces;
