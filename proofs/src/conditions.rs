@@ -185,8 +185,7 @@ struct Builder<'a> {
 /// Panics if the spec has no such goal.
 #[must_use]
 pub fn condition(spec: &Spec, goal: &Goal, hypotheses: Option<&BTreeSet<String>>) -> Condition {
-    let condition =
-        Condition { declarations: Vec::new(), updates: HashMap::new(), assertions: Vec::new() };
+    let condition = Condition { declarations: Vec::new(), updates: HashMap::new(), assertions: Vec::new() };
     let mut builder = Builder { spec, hypotheses, condition };
     builder.vocabulary();
     let (one_state, no_values) = (Values::new(), Values::new());

@@ -90,7 +90,8 @@ impl<'a> Instance<'a> {
     /// Says which axiom its reading breaks, or which sort has no size.
     pub fn new(spec: &'a Spec, sizes: &Sizes) -> Result<Instance<'a>, String> {
         let nodes = *sizes.get("Node").ok_or("the sort Node has no size")?;
-        let subsets = (0_usize..1 << nodes).map(|set| (0..nodes).filter(|node| set >> node & 1 == 1).collect());
+        let subsets =
+            (0_usize..1 << nodes).map(|set| (0..nodes).filter(|node| set >> node & 1 == 1).collect());
         let quorums: Vec<Vec<usize>> =
             subsets.filter(|set: &Vec<usize>| set.len() == nodes / 2 + 1).collect();
         let mut sizes = sizes.clone();
@@ -168,9 +169,9 @@ impl<'a> Instance<'a> {
         }
     }
 
-    /// Asserts a closed formula of the spec.
-    pub fn assume(&mut self, formula: &Expr) {
-        let formula = self.formula(formula, &mut Scope::new(), false);
+    /// Asserts a closed formula of the spec, of the state after the step if `post`.
+    pub fn assume(&mut self, formula: &Expr, post: bool) {
+        let formula = self.formula(formula, &mut Scope::new(), post);
         self.assert(&formula);
     }
 
@@ -217,8 +218,7 @@ impl<'a> Instance<'a> {
         let mut instances = Vec::new();
         for tuple in tuples(&sizes) {
             let values = formula.binders.iter().zip(&tuple);
-            let mut scope: Scope =
-                values.map(|((name, _), value)| (name.clone(), fixed(*value))).collect();
+            let mut scope: Scope = values.map(|((name, _), value)| (name.clone(), fixed(*value))).collect();
             let holds = self.formula(&formula.body, &mut scope, post);
             if holds != "true" {
                 let name = variable("broken", &tuple);
@@ -269,7 +269,8 @@ impl<'a> Instance<'a> {
             (_, None) => return false,
         };
         let all = self.spec.state.iter().chain(&self.spec.immutable);
-        let is_relation = |name: &str| all.clone().any(|symbol| symbol.name == name && symbol.result == "Bool");
+        let is_relation =
+            |name: &str| all.clone().any(|symbol| symbol.name == name && symbol.result == "Bool");
         let is_logic = ["true", "false", "and", "or", "not", "=>", "=", "forall", "exists"].contains(&head);
         let is_variable = scope.iter().any(|(name, _)| name == head);
         !is_variable && (is_logic || is_relation(head) || self.spec.derived(head).is_some())
@@ -321,7 +322,9 @@ impl<'a> Instance<'a> {
                 let (left, right) = (self.choices(left, scope, post), self.choices(right, scope, post));
                 let pairs = left.iter().flat_map(|left| right.iter().map(move |right| (left, right)));
                 let equal = pairs.filter(|((_, left), (_, right))| left == right);
-                or(equal.map(|((left, _), (right, _))| and([left.clone(), right.clone()])).collect::<Vec<_>>())
+                or(equal
+                    .map(|((left, _), (right, _))| and([left.clone(), right.clone()]))
+                    .collect::<Vec<_>>())
             }
             ("ite", [condition, then, otherwise]) => {
                 let condition = self.formula(condition, scope, post);
@@ -376,9 +379,10 @@ impl<'a> Instance<'a> {
             ("post", [part]) => self.choices(part, scope, true),
             ("ite", [condition, then, otherwise]) => {
                 let condition = self.formula(condition, scope, post);
-                let then = self.choices(then, scope, post).into_iter().map(|(choice, value)| {
-                    (and([condition.clone(), choice]), value)
-                });
+                let then = self
+                    .choices(then, scope, post)
+                    .into_iter()
+                    .map(|(choice, value)| (and([condition.clone(), choice]), value));
                 let mut all: Choices = then.collect();
                 let unless = not(&condition);
                 let otherwise = self.choices(otherwise, scope, post).into_iter();
@@ -501,7 +505,8 @@ impl Instance<'_> {
             let sizes: Vec<usize> = formula.binders.iter().map(|(_, sort)| self.size(sort)).collect();
             let tuple = tuples(&sizes).into_iter().find(|tuple| model.holds(&variable("broken", tuple)));
             let sorts = formula.binders.iter().zip(tuple.unwrap_or_default());
-            let values = sorts.map(|((name, sort), value)| format!("{name} = {}", model.element(sort, value)));
+            let values =
+                sorts.map(|((name, sort), value)| format!("{name} = {}", model.element(sort, value)));
             let values = values.collect::<Vec<_>>().join(", ");
             let _ = writeln!(text, "  breaks {}: {values}", formula.name);
         }
@@ -512,7 +517,8 @@ impl Instance<'_> {
                 let elements: Vec<String> =
                     elements.map(|(sort, value)| model.element(sort, *value)).collect();
                 let elements = format!("({})", elements.join(" "));
-                let (before, after) = (variable(&symbol.name, &tuple), variable(&format!("{}+", symbol.name), &tuple));
+                let (before, after) =
+                    (variable(&symbol.name, &tuple), variable(&format!("{}+", symbol.name), &tuple));
                 if symbol.result == "Bool" {
                     let (was, is) = (model.holds(&before), model.after(&before, &after));
                     let mark = match (was, is) {
@@ -524,13 +530,17 @@ impl Instance<'_> {
                     let _ = write!(line, " {mark}{elements}");
                 } else {
                     let is = |name: &str, value: usize| format!("{name}={value}");
-                    let find = |found: &dyn Fn(usize) -> bool| (0..self.size(&symbol.result)).find(|value| found(*value));
+                    let find = |found: &dyn Fn(usize) -> bool| {
+                        (0..self.size(&symbol.result)).find(|value| found(*value))
+                    };
                     let was = find(&|value| model.holds(&is(&before, value))).unwrap_or(0);
-                    let now = find(&|value| model.after(&is(&before, value), &is(&after, value))).unwrap_or(was);
+                    let now =
+                        find(&|value| model.after(&is(&before, value), &is(&after, value))).unwrap_or(was);
                     if was != now {
-                        let (was, now) = (model.element(&symbol.result, was), model.element(&symbol.result, now));
+                        let (was, now) =
+                            (model.element(&symbol.result, was), model.element(&symbol.result, now));
                         let _ = write!(line, " {elements} = {was}, then {now};");
-                    } else if was != 0 {
+                    } else if was != 0 && symbol.result != "Value" {
                         let _ = write!(line, " {elements} = {};", model.element(&symbol.result, was));
                     }
                 }

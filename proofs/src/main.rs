@@ -97,16 +97,15 @@ fn run(arguments: &Arguments, stop: &AtomicBool) -> Result<u8, String> {
             let all: Vec<&str> = teeth.mutants.iter().map(|mutant| mutant.name.as_str()).collect();
             let search = |name: &str| {
                 let mutant = teeth.mutants.iter().find(|mutant| mutant.name == name);
-                mutant.ok_or("unknown".to_string())?.refute(&spec, &solver, stop)
+                mutant.ok_or("unknown".to_string())?.refute(&spec, &teeth, &solver, stop)
             };
             run_searches("mutants refused", &all, names, search, arguments.json, threads, stop)
         }
         Some(Command::Witnesses { names }) => {
             let teeth = Teeth::read(&teeth_file(), &spec)?;
             let all: Vec<&str> = spec.actions.iter().map(|action| action.name.as_str()).collect();
-            let search = |name: &str| {
-                witness(&spec, spec.action(name).ok_or("unknown")?, &teeth, &solver, stop)
-            };
+            let search =
+                |name: &str| witness(&spec, spec.action(name).ok_or("unknown")?, &teeth, &solver, stop);
             run_searches("actions can happen", &all, names, search, arguments.json, threads, stop)
         }
     }
@@ -127,9 +126,8 @@ fn run_proof(
     }
     let hints = if arguments.no_hints { Hints::default() } else { Hints::read(&hints_file())? };
     let settings = Settings { solver, seed: arguments.seed, threads, hints, record: arguments.record };
-    let wanted = |goal: &Goal| {
-        arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(goal, name))
-    };
+    let wanted =
+        |goal: &Goal| arguments.only.is_empty() || arguments.only.iter().any(|name| is_named(goal, name));
     let shows = std::io::stderr().is_terminal();
     let seen = |outcome: &Outcome, done: usize, all: usize| {
         if shows {
@@ -159,7 +157,12 @@ fn is_named(goal: &Goal, name: &str) -> bool {
 fn print_report(report: &Report, settings: &Settings, list: bool, whole: bool) {
     if list {
         for outcome in &report.outcomes {
-            println!("{:8.3} s  {:60} {}", outcome.seconds, outcome.goal.to_string(), outcome.verdict.words());
+            println!(
+                "{:8.3} s  {:60} {}",
+                outcome.seconds,
+                outcome.goal.to_string(),
+                outcome.verdict.words()
+            );
         }
     } else {
         let mut groups: Vec<&str> = Vec::new();
@@ -175,7 +178,10 @@ fn print_report(report: &Report, settings: &Settings, list: bool, whole: bool) {
             let seconds: f64 = members.iter().map(|outcome| outcome.seconds).sum();
             let slowest = members.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
             let slowest = slowest.map_or("", |outcome| outcome.goal.name());
-            println!("{group:24} {proved:3} of {:3} proved, {seconds:7.2} s, longest {slowest}", members.len());
+            println!(
+                "{group:24} {proved:3} of {:3} proved, {seconds:7.2} s, longest {slowest}",
+                members.len()
+            );
         }
     }
     match &report.order {
@@ -238,10 +244,11 @@ fn run_searches(
     }
     let good = found.iter().filter(|(_, result, _)| result.is_ok()).count();
     if as_json {
-        let one = |(name, result, seconds): &(&str, Result<String, String>, f64)| {
-            json!({ "name": name, "model": result.as_ref().ok(), "error": result.as_ref().err(), "seconds": seconds })
-        };
-        println!("{}", json!({ what.replace(' ', "_"): good, "results": found.iter().map(one).collect::<Vec<_>>() }));
+        let one = |(name, result, seconds): &(&str, Result<String, String>, f64)| json!({ "name": name, "model": result.as_ref().ok(), "error": result.as_ref().err(), "seconds": seconds });
+        println!(
+            "{}",
+            json!({ what.replace(' ', "_"): good, "results": found.iter().map(one).collect::<Vec<_>>() })
+        );
     } else {
         for (name, result, seconds) in &found {
             match result {

@@ -58,7 +58,9 @@ pub(crate) fn check(spec: &Spec) -> Result<(), String> {
             }
             let mut scope = scope.clone();
             scope.extend(formals.iter().cloned());
-            checker.expect(body, &symbol.result, &scope).map_err(|error| place(format!("{name}: {error}")))?;
+            checker
+                .expect(body, &symbol.result, &scope)
+                .map_err(|error| place(format!("{name}: {error}")))?;
         }
         checker.two_state = true;
         for lemma in &action.lemmas {

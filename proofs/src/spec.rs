@@ -168,7 +168,8 @@ impl Spec {
         paths.sort();
         let mut sources = Vec::new();
         for path in paths {
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             sources.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text));
         }
         if sources.is_empty() {
@@ -282,8 +283,11 @@ impl Spec {
         let formulas = self.axioms.iter().chain(&self.derived).chain(&self.invariants).chain(&self.theorems);
         let steps = self.steps.iter().map(|step| &step.property.name);
         let actions = self.actions.iter().map(|action| &action.name);
-        for name in
-            symbols.chain(&self.sorts).chain(formulas.map(|formula| &formula.name)).chain(steps).chain(actions)
+        for name in symbols
+            .chain(&self.sorts)
+            .chain(formulas.map(|formula| &formula.name))
+            .chain(steps)
+            .chain(actions)
         {
             // Solvers see primed symbols and Skolem constants with marks of their own.
             if name.contains(['+', '@', '|']) {
@@ -370,7 +374,8 @@ fn expand(expr: &Expr, macros: &Macros) -> Result<Expr, String> {
     if parameters.len() + 1 != items.len() {
         return Err(format!("{head} takes {} arguments", parameters.len()));
     }
-    let arguments = parameters.iter().zip(&items[1..]).map(|((name, _), value)| (name.clone(), value.clone()));
+    let arguments =
+        parameters.iter().zip(&items[1..]).map(|((name, _), value)| (name.clone(), value.clone()));
     let body = expand(body, macros)?;
     Ok(substitute(&body, &arguments.collect()))
 }

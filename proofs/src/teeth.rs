@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! (scope SORT SIZE …)                the elements of a finite instance, unless a mutant says otherwise
-//! (witness FORMULA)                  what is asked of a state in which an action is to happen
+//! (witness FORMULA)                  what is asked of the state after an action that is to happen
+//! (assume FORMULA)                   what is asked of the state before the step, in every instance
 //! (mutant NAME ACTION CLAUSE…)       the action, changed
 //! CLAUSE = (drop GUARD)              without this guard
 //!        | (guard GUARD FORMULA)     with this in place of that guard
@@ -19,8 +20,11 @@
 //! action leads to one where the named property does not: a counterexample to induction. It shows that
 //! the proof rests on what was changed. It is not yet an execution, since nothing says that the state can be reached.
 //!
-//! A witness of an action is a state in which all invariants and the guards hold, the formula of the list
-//! too, and which the step changes.
+//! What is assumed beyond the invariants is true of every state that can be reached, and outside of the decidable
+//! fragment ("every node has a term"). It keeps the instances from being strange.
+//!
+//! A witness of an action is a state in which all invariants and the guards hold, and a step that
+//! changes it into one of which the formula of the list is true.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -62,8 +66,10 @@ pub struct Mutant {
 pub struct Teeth {
     /// The elements of an instance.
     pub sizes: Sizes,
-    /// What is asked of a state in which an action is to happen.
+    /// What is asked of the state after an action that is to happen.
     pub witness: Option<Expr>,
+    /// What is asked of the state before the step.
+    pub assumed: Vec<Expr>,
     /// The mutants.
     pub mutants: Vec<Mutant>,
 }
@@ -97,6 +103,7 @@ impl Teeth {
         match form.call() {
             Some(("scope", rest)) => self.sizes = sizes(rest)?,
             Some(("witness", [formula])) => self.witness = Some(spec.formula(formula)?),
+            Some(("assume", [formula])) => self.assumed.push(spec.formula(formula)?),
             Some(("mutant", [name, action, clauses @ ..])) => {
                 let mut mutant = Mutant {
                     name: name.name()?.to_string(),
@@ -135,7 +142,8 @@ impl Mutant {
             }
             Some(("breaks", [name])) => self.breaks = name.name()?.to_string(),
             Some(("rule", rules)) => {
-                self.rules = rules.iter().map(|rule| rule.name().map(str::to_string)).collect::<Result<_, _>>()?;
+                self.rules =
+                    rules.iter().map(|rule| rule.name().map(str::to_string)).collect::<Result<_, _>>()?;
             }
             Some(("scope", rest)) => self.sizes.extend(sizes(rest)?),
             _ => return Err(format!("{clause} is no clause of a mutant")),
@@ -162,15 +170,27 @@ impl Mutant {
             .ok_or_else(|| format!("{} breaks {:?}, which is no invariant or step", self.name, self.breaks))
     }
 
+    /// Takes the changes back; a counterexample must then not be found.
+    pub fn undo(&mut self) {
+        self.edits.clear();
+    }
+
     /// Looks for a counterexample to induction.
     ///
     /// # Errors
     /// Says that there is none in this instance, or that the solver did not answer.
-    pub fn refute(&self, spec: &Spec, solver: &Solver, stop: &AtomicBool) -> Result<String, String> {
+    pub fn refute(
+        &self,
+        spec: &Spec,
+        teeth: &Teeth,
+        solver: &Solver,
+        stop: &AtomicBool,
+    ) -> Result<String, String> {
         let changed = self.spec(spec)?;
         let (formula, is_invariant) = self.broken(&changed)?;
         let action = changed.action(&self.action).ok_or("the action is gone")?;
         let mut instance = Instance::new(&changed, &self.sizes)?;
+        teeth.assumed.iter().for_each(|formula| instance.assume(formula, false));
         instance.take(action);
         instance.break_formula(formula, is_invariant);
         solve(&instance, solver, Some(formula), stop)
@@ -213,10 +233,11 @@ pub fn witness(
     stop: &AtomicBool,
 ) -> Result<String, String> {
     let mut instance = Instance::new(spec, &teeth.sizes)?;
+    teeth.assumed.iter().for_each(|formula| instance.assume(formula, false));
     instance.take(action);
     instance.assume_change();
     if let Some(formula) = &teeth.witness {
-        instance.assume(formula);
+        instance.assume(formula, true);
     }
     solve(&instance, solver, None, stop)
 }
