@@ -1,7 +1,7 @@
 //! What the driver does when something is not as it should be.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -153,11 +153,18 @@ fn what_is_printed_for_programs_says_what_was_proved_and_by_whom() {
 
 #[test]
 fn an_interrupt_ends_it_with_a_status_of_its_own() {
+    let marker = Path::new(env!("CARGO_TARGET_TMPDIR")).join("asked");
+    let _ = std::fs::remove_file(&marker);
     // It sleeps beyond what the driver would wait for, and would hold its output open.
-    let path = script("slow", "[ \"$1\" = --version ] && exec echo slow; exec sleep 600");
+    let says =
+        format!("[ \"$1\" = --version ] && exec echo slow; touch {}; exec sleep 600", marker.display());
+    let path = script("slow", &says);
     let mut command = Command::new(env!("CARGO_BIN_EXE_prove"));
-    let mut child = command.env("DKV_SOLVER", &path).spawn().expect("the driver runs");
-    std::thread::sleep(Duration::from_millis(700));
+    command.env("DKV_SOLVER", &path).stdout(Stdio::null());
+    let mut child = command.spawn().expect("the driver runs");
+    while !marker.exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
