@@ -15,8 +15,8 @@
 //! McMillan, Padon, Sagiv, Shoham, Wilcox and Woos, "Modularity for Decidability of Deductive Verification"
 //! (PLDI 2018).
 //!
-//! Left out: membership changes, compaction and snapshots, leadership transfer as such, sessions, liveness; and the tie
-//! to the code, which is by name only. What is trusted and assumed is in `README.md`.
+//! Left out: membership changes, leadership transfer as such, sessions, liveness; and the tie to the code, which is by
+//! name only. What is trusted and assumed is in `README.md`.
 
 pub mod conditions;
 pub mod finite;
