@@ -4,12 +4,12 @@
 //! protocol is, as a transition system in first-order logic, in the words of the project and with the core's
 //! function beside every action. This crate turns it into [verification conditions](conditions), shows
 //! that they lie in a [decidable fragment](fragment), and has a [solver] refute the negation of each
-//! ([`prove`](mod@prove)). That is a proof by induction: what holds initially and is kept by every step holds always.
+//! ([`mod@prove`]). That is a proof by induction: what holds initially and is kept by every step holds always.
 //!
 //! A proof says nothing if its hypotheses contradict each other, or if it would go through whatever the protocol was.
 //! So [witnesses](teeth) show that every action can happen in a cluster with two elected leaders and a
 //! commit, and [mutants](teeth) that weaken a guard or an update are each refused with a counterexample, in a
-//! [finite](finite) cluster of three nodes.
+//! [`finite`] cluster of three nodes.
 //!
 //! The encoding follows Padon, Losa, Sagiv and Shoham, "Paxos Made EPR" (OOPSLA 2017), and Taube, Losa,
 //! McMillan, Padon, Sagiv, Shoham, Wilcox and Woos, "Modularity for Decidability of Deductive Verification"

@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Bound variables of axioms, invariants, theorems, steps and lemmas are universal. Names are checked here and
-//! sorts in [`sorts`](crate::sorts), so that a slip of the pen is an error with a place and not an unprovable
+//! sorts in `sorts.rs`, so that a slip of the pen is an error with a place and not an unprovable
 //! condition, or worse, a provable one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
