@@ -211,7 +211,8 @@ pub struct State<P: Subject> {
 /// a new one cannot be forgotten.
 impl<P: Subject> Hash for State<P> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State { configuration, count, members, links, fifth, cut, ledger, spent, floors, violated } = self;
+        let State { configuration, count, members, links, fifth, cut, ledger, spent, floors, violated } =
+            self;
         if configuration.symmetry {
             match violated {
                 None => hasher.write_u64(symmetry::orbit(self).0),
