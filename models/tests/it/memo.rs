@@ -77,6 +77,7 @@ fn remembered_steps_break_what_computed_steps_break() {
 }
 
 #[test]
+#[allow(clippy::mutable_key_type)] // what is noted of a value later is no part of it
 fn equal_content_is_equal_whoever_made_it() {
     let id = EntryId::new(Term(1), Index(2));
     let set: HashSet<Interned<EntryId>> = [Interned::new(id), Interned::new(id)].into();
