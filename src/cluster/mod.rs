@@ -426,16 +426,18 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     /// Asks the leader for several changes at once, and delivers messages until nothing moves. A
     /// leader that has not committed in its term yet is asked once more when it has.
     pub fn change_members(&mut self, changes: Vec<MemberChange>) -> RequestId {
-        let request = self.try_change(changes.clone());
+        // The same member both times: whoever asked knows where, and can cancel there.
+        let at = self.leader().unwrap_or(NodeId(0));
+        let request = self.try_change(at, changes.clone());
         let is_early = Outcome::Failed(Failure::Refused(Refusal::ChangeInProgress));
         if self.outcome(request) == Some(&is_early) {
-            return self.try_change(changes);
+            return self.try_change(at, changes);
         }
         request
     }
 
-    fn try_change(&mut self, changes: Vec<MemberChange>) -> RequestId {
-        let request = self.submit_change(self.leader().unwrap_or(NodeId(0)), changes);
+    fn try_change(&mut self, at: NodeId, changes: Vec<MemberChange>) -> RequestId {
+        let request = self.submit_change(at, changes);
         self.deliver();
         request
     }
