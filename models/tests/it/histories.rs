@@ -84,7 +84,7 @@ fn what_clients_notice_is_refused_by_both() {
 #[test]
 fn on_what_reads_see_both_agree() {
     for (bug, name, walks) in
-        [(Bug::ReadsUnconfirmed, "reads", 60_000), (Bug::ServesUnapplied, "five-clients", 2_000)]
+        [(Bug::ReadsUnconfirmed, "reads", 60_000), (Bug::ServesUnapplied, "deep-reads", 60_000)]
     {
         let verdicts = with_bug(Some(bug), || verdicts::<Injected>(name, Knowledge::Committed, 5, walks));
         let differences = (verdicts.only_the_oracle_refuses, verdicts.only_the_search_refuses);
