@@ -52,7 +52,7 @@ pub struct Counters {
     pub expanded: AtomicU64,
     /// How often each kind of action was taken, in the order of [`Action::KINDS`].
     pub actions: [AtomicU64; Action::KINDS.len()],
-    /// How many states those stand for that were expanded, where [`symmetry`](crate::symmetry) joins some.
+    /// How many states those stand for that were expanded, where [`symmetry`] joins some.
     pub represented: AtomicU64,
     /// Fair runs to judge convergence.
     pub convergence_runs: AtomicU64,
