@@ -7,6 +7,7 @@ mod demo;
 mod formats;
 mod linearizability;
 mod memory;
+mod mistakes;
 mod paper;
 mod ports;
 mod quorum;
