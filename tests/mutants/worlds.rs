@@ -1,4 +1,4 @@
-//! Whole simulated worlds, as many as there is time for with each mutant.
+//! Whole simulated worlds, as many as there is time for: `SEEDS` says how many.
 //!
 //! Left out: long ones, and those of seeds that failed, which `cargo test` runs.
 
@@ -9,7 +9,8 @@ const STEPS: u64 = 1_000;
 
 #[test]
 fn worlds_are_clean() {
-    for seed in 0..SEEDS {
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number of seeds"));
+    for seed in 0..seeds {
         let report = <Run>::new(seed, STEPS).finish();
         assert_eq!(report.failure, None, "seed {seed}");
     }
