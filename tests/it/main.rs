@@ -13,6 +13,7 @@ mod ports;
 mod quorum;
 mod reference;
 mod regressions;
+mod replica;
 mod scenarios;
 mod seeds;
 mod shrinking;

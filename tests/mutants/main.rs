@@ -48,6 +48,8 @@ mod quorum;
 mod reference;
 #[path = "../it/regressions.rs"]
 mod regressions;
+#[path = "../it/replica.rs"]
+mod replica_promises;
 #[path = "../it/tree.rs"]
 mod tree;
 

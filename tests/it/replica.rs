@@ -1,0 +1,214 @@
+//! What a replica promises beyond consensus: who is answered, who waits, and when a snapshot is asked for.
+//!
+//! One replica at a time is driven by hand, against hand-written packets, so that a failure points at a promise.
+//!
+//! Left out: the store, and what many replicas do together.
+
+use std::collections::VecDeque;
+
+use dkv::raft::{
+    Command, Configuration, Durable, EntryId, Envelope, Index, Limits, MemberChange, Message, NodeId,
+    Payload, Role, Term, Timer,
+};
+use dkv::raft::{RequestId, SnapshotMeta};
+use dkv::replica::{
+    Answer, Effects, Failure, Forward, Input, Packet, Replica, Reply, Request, SnapshotPolicy,
+};
+
+const N0: NodeId = NodeId(0);
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+
+/// A replica with a disk and a store that take no time. The response to a command is the command.
+struct Host {
+    replica: Replica<u8, u8>,
+    answers: Vec<Answer<u8>>,
+    forwards: Vec<(NodeId, Forward<u8, u8>)>,
+    messages: Vec<Envelope<u8>>,
+    /// How often a snapshot was asked for.
+    snapshots: u32,
+    /// Whether the store takes its time after all.
+    is_store_held: bool,
+}
+
+impl Host {
+    fn new(id: NodeId, members: &[NodeId], snapshots: SnapshotPolicy) -> Host {
+        let genesis = Durable::genesis(N0, Configuration::of_voters(members.iter().copied()));
+        let (replica, effects) = Replica::bootstrap(id, Limits::default(), snapshots, &genesis);
+        let mut host = Host {
+            replica,
+            answers: Vec::new(),
+            forwards: Vec::new(),
+            messages: Vec::new(),
+            snapshots: 0,
+            is_store_held: false,
+        };
+        host.carry_out(effects);
+        host
+    }
+
+    /// A cluster of one, which commits what it writes.
+    fn alone() -> Host {
+        Host::new(N0, &[N0], SnapshotPolicy::default())
+    }
+
+    fn step(&mut self, input: Input<u8, u8>) {
+        let effects = self.replica.step(input);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Effects<u8, u8>) {
+        let mut inputs = VecDeque::new();
+        self.note(effects, &mut inputs);
+        while let Some(input) = inputs.pop_front() {
+            let effects = self.replica.step(input);
+            self.note(effects, &mut inputs);
+        }
+    }
+
+    fn note(&mut self, effects: Effects<u8, u8>, inputs: &mut VecDeque<Input<u8, u8>>) {
+        self.answers.extend(effects.answers);
+        self.forwards.extend(effects.forwards);
+        self.messages.extend(effects.messages);
+        self.snapshots += u32::from(effects.take_snapshot);
+        if effects.write.is_some() {
+            inputs.push_back(Input::Persisted(1));
+        }
+        if effects.apply.to > effects.apply.after && !self.is_store_held {
+            inputs.push_back(self.applied(effects.apply.to, effects.apply.after));
+        }
+    }
+
+    /// The report that everything after `after` up to `last` is applied.
+    fn applied(&self, last: Index, after: Index) -> Input<u8, u8> {
+        let entries = self.replica.node().log().entries();
+        let applied = entries.filter(|entry| entry.id.index > after && entry.id.index <= last);
+        let responses = applied.filter_map(|entry| match entry.payload {
+            Payload::Command(command) => Some((entry.id, command)),
+            Payload::Noop | Payload::Configuration(_) => None,
+        });
+        Input::Applied { last, responses: responses.collect() }
+    }
+
+    fn receive(&mut self, from: NodeId, term: u64, message: Message<u8>) {
+        let envelope = Envelope { from, to: self.replica.node().id(), term: Term(term), message };
+        self.step(Input::Packet(Packet::Raft { envelope, chunk: None }));
+    }
+
+    fn receive_forward(&mut self, from: NodeId, forward: Forward<u8, u8>) {
+        let to = self.replica.node().id();
+        self.step(Input::Packet(Packet::Forward { from, to, forward }));
+    }
+
+    /// Another replica has this one propose, and gets these answers.
+    fn forwarded(&mut self, request: u64, term: u64) -> Vec<Result<u8, Failure>> {
+        let forward = Forward::Propose { request: RequestId(request), term: Term(term), command: 7 };
+        self.receive_forward(N1, forward);
+        let answers = std::mem::take(&mut self.forwards).into_iter().map(|(to, forward)| match forward {
+            Forward::Answer { request: answered, outcome } => {
+                assert_eq!((to, answered), (N1, RequestId(request)));
+                outcome.map(|(_, response)| response)
+            }
+            Forward::Propose { .. } => panic!("a leader forwards nothing"),
+        });
+        answers.collect()
+    }
+
+    fn propose(&mut self, requests: impl IntoIterator<Item = u64>) {
+        let requests = requests.into_iter().map(|request| (RequestId(request), request as u8));
+        self.step(Input::Request(Request::Propose(requests.collect())));
+    }
+
+    fn waiting(&self) -> usize {
+        self.replica.waiting_requests()
+    }
+
+    fn last(&self) -> Index {
+        self.replica.node().log().last().index
+    }
+}
+
+/// So many requests of one origin are remembered.
+const REMEMBERED: u64 = 4096;
+
+#[test]
+fn a_copy_of_a_forward_is_known_as_long_as_it_is_remembered_and_never_proposed() {
+    let mut leader = Host::alone();
+    for request in 1..=REMEMBERED {
+        assert_eq!(leader.forwarded(request, 1), [Ok(7)]);
+    }
+    let last = leader.last();
+    for copy in [1, 2, REMEMBERED] {
+        assert_eq!(leader.forwarded(copy, 1), [], "it was answered once");
+    }
+    // One more, and the first is forgotten: what nobody remembers nobody judges.
+    assert_eq!(leader.forwarded(REMEMBERED + 1, 1), [Ok(7)]);
+    assert_eq!(leader.forwarded(1, 1), [Err(Failure::Unknown)]);
+    for copy in [2, REMEMBERED, REMEMBERED + 1] {
+        assert_eq!(leader.forwarded(copy, 1), [], "it was answered once");
+    }
+    assert_eq!(leader.last(), last.next(), "no copy is proposed");
+}
+
+#[test]
+fn a_new_term_owes_nothing_to_what_was_forwarded_before() {
+    let mut leader = Host::alone();
+    for request in 2..REMEMBERED + 3 {
+        assert_eq!(leader.forwarded(request, 1), [Ok(7)]);
+    }
+    leader.receive(N1, 2, Message::HeartbeatResponse { round: 0 });
+    leader.step(Input::Timeout(Timer::Election));
+    assert_eq!(leader.replica.node().term(), Term(3));
+    assert!(leader.replica.node().is_leader());
+    assert_eq!(leader.forwarded(1, 3), [Ok(7)], "no copy of it can be about in this term");
+    assert_eq!(leader.forwarded(1, 3), []);
+    assert_eq!(leader.forwarded(2, 1), [Err(Failure::Unknown)], "it may have been taken in its term");
+}
+
+#[test]
+fn whoever_waits_at_a_leader_is_counted() {
+    let mut leader = Host::new(N0, &[N0, N1, N2], SnapshotPolicy::default());
+    leader.propose([1]);
+    assert_eq!(leader.waiting(), 1);
+    leader.receive(N1, 1, Message::AppendAccepted { matched: leader.last() });
+    assert_eq!(leader.waiting(), 0, "it is answered");
+    leader.propose([2, 3]);
+    assert_eq!(leader.waiting(), 2);
+    leader.step(Input::Request(Request::Read(RequestId(4))));
+    assert_eq!(leader.waiting(), 3);
+    let learner = MemberChange::AddLearner(NodeId(7));
+    leader.step(Input::Request(Request::ChangeMembers(RequestId(5), vec![learner])));
+    assert_eq!(leader.waiting(), 4);
+    leader.step(Input::Request(Request::TransferLeadership(RequestId(6), N1)));
+    assert_eq!(leader.waiting(), 5);
+}
+
+#[test]
+fn whoever_waits_at_a_follower_is_counted() {
+    let mut follower = Host::new(N1, &[N0, N1, N2], SnapshotPolicy::default());
+    follower.receive(N0, 1, Message::Heartbeat { commit: Index(0), round: 0 });
+    follower.propose([1, 2, 3]);
+    follower.step(Input::Request(Request::Read(RequestId(4))));
+    follower.step(Input::Request(Request::Read(RequestId(5))));
+    assert_eq!(follower.waiting(), 5, "three proposals are forwarded, two reads asked for");
+    let outcome = Ok((EntryId::new(Term(1), Index(9)), 1));
+    follower.receive_forward(N0, Forward::Answer { request: RequestId(1), outcome });
+    follower.receive(N0, 1, Message::ReadIndexResponse { request: RequestId(4), index: Some(Index(9)) });
+    assert_eq!(follower.answers, [], "the entry is not here yet");
+    assert_eq!(follower.waiting(), 5);
+}
+
+#[test]
+fn a_second_snapshot_is_asked_for_when_the_first_is_written() {
+    let mut host = Host::new(N0, &[N0], SnapshotPolicy { every_entries: 2, keep_entries: 0 });
+    host.propose([1]);
+    assert_eq!(host.snapshots, 0);
+    host.propose([2]);
+    assert_eq!(host.snapshots, 1, "two entries are applied");
+    let last = host.replica.node().log().last();
+    host.propose([3, 4, 5, 6]);
+    host.step(Input::Compact);
+    assert_eq!(host.snapshots, 1, "one is being written");
+    host.step(Input::SnapshotWritten { last, size_bytes: 1, checksum: 0 });
+    assert_eq!(host.snapshots, 2, "four more are applied");
+}
