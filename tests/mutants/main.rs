@@ -4,8 +4,9 @@
 //! A mutant costs a build and a run, and there are fifteen hundred. Here the core is not a dependency of its
 //! tests but the same crate, which the compiler builds anew by what changed; and nothing is here that is slow to
 //! build, no models and no command. The unit tests of the core are in it, the sentences of the paper, the
-//! scenarios with their goldens, the exams, quorums against brute force, the abstract reference, and simulated
-//! worlds. `stages` runs them, the quick ones first; `run` tries the mutants; `docs/verification.md` has the result.
+//! scenarios with their goldens, the exams; and with the feature `thorough`, for what these do not notice, quorums
+//! against brute force, the abstract reference, and simulated worlds. `stages` runs them, `run` tries the
+//! mutants, and `docs/verification.md` has the result.
 //!
 //! Left out, for time: the models, which `cargo test` tries the rest with, and tests of what is not mutated.
 #![allow(
@@ -29,6 +30,7 @@ pub mod kv;
 pub mod raft;
 #[path = "../../src/replica/mod.rs"]
 pub mod replica;
+#[cfg(feature = "thorough")]
 #[path = "../../src/sim/mod.rs"]
 pub mod sim;
 
@@ -42,15 +44,20 @@ mod formats;
 mod memory;
 #[path = "../it/paper/mod.rs"]
 mod paper;
+#[cfg(feature = "thorough")]
 #[path = "../it/quorum.rs"]
 mod quorum;
+#[cfg(feature = "thorough")]
 #[path = "../it/reference/mod.rs"]
 mod reference;
+#[cfg(feature = "thorough")]
 #[path = "../it/regressions.rs"]
 mod regressions;
 #[path = "../it/replica.rs"]
 mod replica_promises;
+#[cfg(feature = "thorough")]
 #[path = "../it/tree.rs"]
 mod tree;
 
+#[cfg(feature = "thorough")]
 mod worlds;
