@@ -40,6 +40,8 @@ mod cases;
 mod catalogue;
 #[path = "../it/formats.rs"]
 mod formats;
+#[path = "../it/invariants.rs"]
+mod invariants;
 #[path = "../it/memory.rs"]
 mod memory;
 #[path = "../it/paper/mod.rs"]
@@ -59,5 +61,7 @@ mod replica_promises;
 #[path = "../it/tree.rs"]
 mod tree;
 
+#[path = "../it/values.rs"]
+mod values;
 #[cfg(feature = "thorough")]
 mod worlds;
