@@ -355,6 +355,23 @@ fn a_change_is_done_when_it_is_committed() {
     assert_eq!(leader.answers, [Answer { request: RequestId(5), outcome }]);
 }
 
+/// Both steps of a change of voters, and two commands between them; the first step is compacted away.
+#[test]
+fn a_change_is_done_when_its_second_step_is_committed_wherever_the_first_is() {
+    let mut leader = Host::new(N0, &[N0, N1, N2], SnapshotPolicy { every_entries: 4, keep_entries: 0 });
+    commit(&mut leader, 1);
+    leader.step(Input::Request(Request::ChangeMembers(RequestId(5), vec![MemberChange::Remove(N2)])));
+    leader.propose([6, 7]);
+    leader.receive(N1, 1, Message::AppendAccepted { matched: Index(4) });
+    let last = EntryId::new(Term(1), Index(4));
+    leader.step(Input::SnapshotWritten { last, size_bytes: 1, checksum: 0 });
+    assert_eq!(leader.replica.node().log().purged(), last);
+    assert_eq!(leader.waiting(), 1, "the second step is entry 5");
+    leader.receive(N1, 1, Message::AppendAccepted { matched: Index(5) });
+    let outcome = Ok(Reply::MembersChanged(Configuration::of_voters([N0, N1])));
+    assert_eq!(leader.answers.last(), Some(&Answer { request: RequestId(5), outcome }));
+}
+
 #[test]
 fn a_change_whose_entry_was_replaced_is_lost() {
     let first = EntryId::new(Term(1), Index(1));
