@@ -311,6 +311,19 @@ fn an_operators_snapshot_waits_for_the_one_that_is_sent() {
 }
 
 #[test]
+fn an_operators_snapshot_waits_for_the_one_that_is_written() {
+    let mut host = Host::alone();
+    host.propose([1]);
+    host.step(Input::Compact);
+    let last = host.replica.node().log().last();
+    host.propose([2]);
+    host.step(Input::Compact);
+    assert_eq!(host.snapshots, 1, "one at a time");
+    host.step(Input::SnapshotWritten { last, size_bytes: 1, checksum: 0 });
+    assert_eq!(host.snapshots, 2, "it was not forgotten");
+}
+
+#[test]
 fn an_operator_gets_no_snapshot_of_nothing_new() {
     let mut host = Host::alone();
     host.step(Input::Compact);

@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 
 use dkv::raft::{
     Bytes, Command, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Input, Limits,
-    MemberChange, Message, Node, NodeId, Payload, RequestId, SnapshotMeta, Term, Timer,
+    MemberChange, Message, Node, NodeId, Payload, Purge, RequestId, SnapshotMeta, Term, Timer, Write,
 };
 
 fn hash(value: &impl Hash) -> u64 {
@@ -102,6 +102,36 @@ fn a_limit_that_leaves_room_for_nothing_is_refused() {
     for (at, change) in none.into_iter().enumerate() {
         assert!(!with(change), "limit {at}");
     }
+}
+
+#[test]
+fn a_write_of_anything_is_not_empty() {
+    assert!(Write::<u8>::default().is_empty());
+    let writes = [
+        Write { hard_state: Some(HardState::default()), ..Write::default() },
+        Write { snapshot: Some(SnapshotMeta::default()), ..Write::default() },
+        Write { purge: Some(Purge { to: EntryId::ZERO, keep_suffix: true }), ..Write::default() },
+        Write {
+            entries: vec![Entry { id: EntryId::ZERO, payload: Payload::Command(1u8) }],
+            ..Write::default()
+        },
+    ];
+    assert!(writes.iter().all(|write| !write.is_empty()));
+}
+
+#[test]
+fn writes_are_outstanding_until_their_receipts() {
+    let genesis = Durable::<u8>::genesis(NodeId(0), Configuration::of_voters([NodeId(0)]));
+    let (mut node, _) = Node::<u8>::bootstrap(NodeId(0), Limits::default(), &genesis);
+    assert_eq!(node.outstanding_writes(), 0);
+    for writes in 1..=3 {
+        let _ = node.step(Input::Propose { commands: vec![7], expected_term: None });
+        assert_eq!((node.outstanding_writes(), node.durable_index()), (writes, Index(0)));
+    }
+    let _ = node.step(Input::Persisted(2));
+    assert_eq!((node.outstanding_writes(), node.durable_index()), (1, Index(2)));
+    let _ = node.step(Input::Persisted(1));
+    assert_eq!((node.outstanding_writes(), node.durable_index()), (0, Index(3)));
 }
 
 /// A line per node: what is ordinary is left out.
