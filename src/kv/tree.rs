@@ -162,7 +162,7 @@ impl Node {
 
     /// Moves the entries from `at` on into a new node that lies right of this one. Heads and prefix stay.
     fn split_off(&mut self, at: usize, low: Key) -> Node {
-        let mut right = Node { low, len: 0, heads: [0; FULL], places: [0; FULL], ..*self };
+        let mut right = Node { low, len: 0, ..*self };
         right.append(self, at);
         self.len = at as u32;
         right

@@ -116,8 +116,8 @@ pub struct Replica<C, A, R = Raft> {
     reads: BTreeSet<(Index, RequestId)>,
     /// A change of members under way, by its first entry.
     change: Option<(EntryId, RequestId)>,
-    /// A transfer under way: from which term, and to whom.
-    transfer: Option<(Term, NodeId, RequestId)>,
+    /// A transfer under way: to whom.
+    transfer: Option<(NodeId, RequestId)>,
     taking_snapshot: bool,
     compact: bool,
 }
@@ -301,8 +301,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
                 let ready = self.node.step(NodeInput::TransferLeadership(to));
                 match ready.outcome {
                     Some(Ok(Accepted::Transferring)) => {
-                        if let Some((_, _, earlier)) = self.transfer.replace((self.node.term(), to, request))
-                        {
+                        if let Some((_, earlier)) = self.transfer.replace((to, request)) {
                             effects.answer(earlier, Err(Failure::Unknown));
                         }
                     }
@@ -458,7 +457,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         self.answered.retain(|(_, answered), _| *answered != request);
         found |= self.answered.len() < answered;
         found |= self.change.take_if(|(_, change)| *change == request).is_some();
-        found |= self.transfer.take_if(|(_, _, transfer)| *transfer == request).is_some();
+        found |= self.transfer.take_if(|(_, transfer)| *transfer == request).is_some();
         if found {
             effects.answer(request, Err(Failure::Unknown));
         }
@@ -474,8 +473,8 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             effects.answer(request, outcome);
             self.change = None;
         }
-        if let Some((term, to, request)) = self.transfer
-            && let Some(outcome) = self.outcome_of_transfer(term, to)
+        if let Some((to, request)) = self.transfer
+            && let Some(outcome) = self.outcome_of_transfer(to)
         {
             effects.answer(request, outcome);
             self.transfer = None;
@@ -485,9 +484,7 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
     /// A replica in no configuration hears of nothing any more, or not soon: whoever waits for what is
     /// beyond its commit index will not learn more from it than now.
     fn settle_removal(&mut self, effects: &mut Effects<C, A>) {
-        if self.node.is_leader()
-            || (self.proposals.is_empty() && self.answered.is_empty() && self.reads.is_empty())
-        {
+        if self.proposals.is_empty() && self.answered.is_empty() && self.reads.is_empty() {
             return;
         }
         let (since, configuration) = self.node.log().configuration();
@@ -526,12 +523,10 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         }
     }
 
-    fn outcome_of_transfer(&self, term: Term, to: NodeId) -> Option<Result<Reply<A>, Failure>> {
-        let is_over = self.node.term() != term || !self.node.is_leader();
+    fn outcome_of_transfer(&self, to: NodeId) -> Option<Result<Reply<A>, Failure>> {
         match self.node.leader() {
             Some(leader) if leader == to => Some(Ok(Reply::Transferred)),
-            Some(_) if is_over => Some(Err(Failure::Unknown)),
-            // Given up; but the target may have been told to campaign, and still win.
+            // Another leads, or it was given up; but the target may have been told to campaign, and still win.
             Some(_) if self.node.transferee().is_none() => Some(Err(Failure::Unknown)),
             Some(_) | None => None,
         }

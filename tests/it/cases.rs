@@ -1,9 +1,18 @@
-//! How random cases are run: which, how many, and without the noise of panics that somebody expects.
+//! How random cases are run: which, how many, and without the noise of panics that somebody expects; and where
+//! the files are that tests read.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
 use proptest::test_runner::{Config, RngSeed};
+
+/// The root of the repository. These files are built in two packages: `dkv` and, for mutants, `tests/mutants`.
+pub(crate) fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("tests/scenarios").is_dir());
+    root.expect("the scenarios are in a folder above or beside").to_path_buf()
+}
 
 /// So many cases, the same ones every time, unless `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose others.
 pub(crate) fn config(cases: u32) -> Config {

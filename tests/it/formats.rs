@@ -15,9 +15,10 @@ use dkv::raft::{
     SnapshotMeta, Term,
 };
 
+use crate::cases::root;
+
 fn read(name: &str) -> String {
-    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 // --- exam formats ------------------------------------------------------------------------------------

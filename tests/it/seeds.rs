@@ -1,14 +1,15 @@
 //! Every seed that ever failed in simulation, run again: `tests/seeds/failed.txt`.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 
 use dkv::sim::Run;
 
+use crate::cases::root;
+
 /// Seed, steps, and why it is there.
 fn failed() -> Vec<(u64, u64, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds/failed.txt");
+    let path = root().join("tests/seeds/failed.txt");
     let text = fs::read_to_string(path).expect("the seeds are there");
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let seeds = lines.map(|line| {

@@ -174,10 +174,37 @@ fn every_rule_has_its_source() {
     }
 }
 
+/// The quoted words of a list in a file of settings.
+fn listed(text: &str, key: &str) -> Vec<String> {
+    let rest = text.split_once(&format!("{key} = [")).map_or("", |(_, rest)| rest);
+    let list = rest.split(']').next().unwrap_or_default();
+    list.split('"').skip(1).step_by(2).map(str::to_string).collect()
+}
+
+/// Mutants are tried by hand, so that nobody would notice if their settings named what is gone. That the
+/// program of tests builds is for the lints, which see every package.
+#[test]
+fn mutants_are_of_what_exists() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (settings, workspace) = (read(".cargo/mutants.toml"), read("Cargo.toml"));
+    let globs = listed(&settings, "examine_globs");
+    assert_eq!(globs.len(), 3, "consensus, replica and store");
+    for glob in globs {
+        let folder = glob.strip_suffix("/**/*.rs").unwrap_or_else(|| panic!("{glob} is a folder"));
+        assert!(!files(&[folder], "rs").is_empty(), "{glob} is empty");
+    }
+    assert_eq!(listed(&settings, "test_package"), ["dkv-mutants"]);
+    assert!(read("tests/mutants/Cargo.toml").contains("name = \"dkv-mutants\""));
+    assert!(listed(&workspace, "members").contains(&"tests/mutants".to_string()));
+    assert!(settings.contains("profile = \"mutants\"") && workspace.contains("[profile.mutants]"));
+}
+
 #[test]
 fn the_checks_can_fail() {
     assert_eq!(forbidden_uses("raft", "use crate::kv::Store;"), ["kv"]);
     assert_eq!(forbidden_uses("kv", "use crate::raft::EntryId;"), Vec::<String>::new());
     assert_eq!(forbidden_uses("raft", "// crate::kv:: in a comment"), Vec::<String>::new());
+    assert_eq!(listed("a = [\"x\", \"y\"]\nb = [\"z\"]", "b"), ["z"]);
+    assert_eq!(listed("a = []", "b"), Vec::<String>::new());
     assert_eq!(links("see [a](docs/a.md#x) and [b](https://b) and [c](#c)"), ["docs/a.md"]);
 }

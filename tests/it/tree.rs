@@ -12,6 +12,8 @@ use dkv::kv::{Key, Tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::cases::config;
+
 #[derive(Clone, Debug)]
 enum Step {
     Insert(Vec<u8>, u32),
@@ -115,7 +117,7 @@ fn carry_out(step: &Step, tree: &mut Tree<u32>, model: &mut Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn any_steps_do_what_they_do_to_a_standard_map(

@@ -5,10 +5,10 @@
 //! of term 3, 4 or 5. Under "now" stands what leaves at once, under "synced" what leaves with the receipts.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::{env, fs};
 
 use super::kit::*;
+use crate::cases::root;
 use dkv::raft::{Envelope, Input, Message, Node, RequestId, Role, SnapshotMeta, Timer};
 
 const THREE: &[u64] = &[1, 2, 3];
@@ -189,7 +189,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_transitions_is_as_reviewed() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/paper/transitions.txt");
+    let path = root().join("tests/it/paper/transitions.txt");
     let table = table();
     if env::var_os("UPDATE_GOLDENS").is_some() {
         fs::write(&path, &table).expect("the table can be written");

@@ -18,14 +18,13 @@
 //! of the configuration are byte-identical, and no replica waits for a request that nobody asks for.
 //!
 //! `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose other cases. A failure is shrunk, printed, and written
-//! as a scenario that does the same steps (`dkv scenario`); [`mistakes`] shows that there are failures.
+//! as a scenario that does the same steps (`dkv scenario`); `mistakes`, beside this, shows that there are failures.
 //!
 //! Left out: expiry of sessions (their time to live is far beyond a case), damaged disks, and clocks that
 //! run at different rates.
 
 mod actions;
 mod checks;
-mod mistakes;
 mod model;
 mod script;
 mod world;
@@ -37,7 +36,7 @@ use dkv::cluster::{Policies, Shipped};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
-use self::actions::{Case, case};
+pub(crate) use self::actions::{Case, case};
 use self::world::{Stats, World};
 use crate::cases::{self, caught, quietly};
 
@@ -50,7 +49,7 @@ const SCENARIOS: u32 = 200;
 /// The product's rules for the store.
 type Kv = dkv::kv::Shipped;
 
-fn run_case<P: Policies, K: dkv::kv::Rules>(case: &Case) -> (Result<Stats, String>, String)
+pub(crate) fn run_case<P: Policies, K: dkv::kv::Rules>(case: &Case) -> (Result<Stats, String>, String)
 where
     dkv::kv::Store<dkv::kv::BTreeEngine, K>: Default,
 {
@@ -104,21 +103,6 @@ fn cases_print_as_scenarios_that_replay_them() {
         }
         assert_eq!(report.trace_hash, world.trace_hash(), "{script}");
     }
-}
-
-/// The number of cases until a mistake shows, and how it shows.
-fn cases_until_found<P: Policies, K: dkv::kv::Rules>(seed: u64, cases_max: u32) -> Option<(u32, String)>
-where
-    dkv::kv::Store<dkv::kv::BTreeEngine, K>: Default,
-{
-    let config = Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new(config);
-    quietly(|| {
-        (1..=cases_max).find_map(|count| {
-            let case = case().new_tree(&mut runner).expect("every case is valid").current();
-            run_case::<P, K>(&case).0.err().map(|reason| (count, reason))
-        })
-    })
 }
 
 impl Stats {

@@ -1,11 +1,15 @@
 //! Planted mistakes, and how soon cases show them.
 //!
 //! A property that cannot fail says nothing. Each mistake is a bug of [`dkv_models::bugs`]; here are the
-//! ones that this property is known to find.
+//! ones that the property of `reference` is known to find.
 
+use dkv::cluster::Policies;
 use dkv_models::bugs::{Bug, Injected, with_bug};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use super::cases_until_found;
+use crate::cases::quietly;
+use crate::reference::{case, run_case};
 
 /// Each with a number of cases within which it shows: several times what it took when this was written,
 /// since that moves with every change of the generators.
@@ -80,6 +84,21 @@ const FOUND: &[(Bug, u32)] = &[
 ];
 
 const SEED: u64 = 1;
+
+/// The number of cases until a mistake shows, and how it shows.
+fn cases_until_found<P: Policies, K: dkv::kv::Rules>(seed: u64, cases_max: u32) -> Option<(u32, String)>
+where
+    dkv::kv::Store<dkv::kv::BTreeEngine, K>: Default,
+{
+    let config = Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    quietly(|| {
+        (1..=cases_max).find_map(|count| {
+            let case = case().new_tree(&mut runner).expect("every case is valid").current();
+            run_case::<P, K>(&case).0.err().map(|reason| (count, reason))
+        })
+    })
+}
 
 /// With `SURVEY_CASES`, prints after how many cases each bug shows: for whoever changes the generators.
 #[test]
