@@ -86,6 +86,8 @@ fn run<P: Subject>(
 ) -> Report {
     let (resident_before, start) = (resident_bytes(), Instant::now());
     let model = Replication::<P>::new(configuration.clone(), stepping);
+    // A bound counts what the checker is shown.
+    model.leave_out_recent(states_max.is_none());
     let watched = watch.begin(configuration, model.counters());
     let mut builder = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     if let Some(states_max) = states_max {
@@ -101,6 +103,7 @@ fn run<P: Subject>(
     let memo = model.sizes();
     // Paths are rebuilt by the actions of the states on them.
     model.counters().stopped.store(false, Ordering::Relaxed);
+    model.leave_out_recent(false);
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let actions: Vec<u64> = model.counters().actions.iter().map(count).collect();
     let convergence =
@@ -110,7 +113,8 @@ fn run<P: Subject>(
         true => count(&model.counters().represented),
         false => distinct_states as u64,
     };
-    let transitions = checker.state_count() - 1;
+    // The checker knows only of those that it was shown.
+    let transitions = usize::try_from(actions.iter().sum::<u64>()).expect("they were counted one by one");
     let bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
     let unseen = model.unseen();
     let verdict = match checker.discovery(HOLDS) {

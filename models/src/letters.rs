@@ -17,6 +17,8 @@
 
 use std::fmt::Debug;
 
+use std::sync::Arc;
+
 use dkv::cluster::{Policies, Shipped};
 use dkv::codec::kv::ApplyError;
 use dkv::kv::{
@@ -92,15 +94,20 @@ pub fn text(command: Command) -> String {
     }
 }
 
-/// The shipped store behind one-byte commands.
+/// The shipped store behind one-byte commands. Copies share it until one of them changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Letters<K: kv::Rules>(Store<BTreeEngine, K>);
+pub struct Letters<K: kv::Rules>(Arc<Store<BTreeEngine, K>>);
 
 impl<K: kv::Rules> Letters<K> {
     /// The number of the session's last answered request.
     #[must_use]
     pub fn answered(&self) -> Option<u64> {
         Some(self.0.sessions().get(CLIENT)?.answered.as_ref()?.sequence)
+    }
+
+    /// The store, to be changed.
+    fn written(&mut self) -> &mut Store<BTreeEngine, K> {
+        Arc::make_mut(&mut self.0)
     }
 }
 
@@ -112,11 +119,11 @@ impl<K: kv::Rules> StateMachine for Letters<K> {
     type Fault = ApplyError;
 
     fn apply(&mut self, id: EntryId, command: &Command) -> Result<Response, ApplyError> {
-        self.0.apply(id, &meaning(*command)).map_err(ApplyError::Engine)
+        self.written().apply(id, &meaning(*command)).map_err(ApplyError::Engine)
     }
 
     fn skip(&mut self, id: EntryId) -> Result<(), ApplyError> {
-        StateMachine::skip(&mut self.0, id)
+        StateMachine::skip(self.written(), id)
     }
 
     fn applied(&self) -> EntryId {
@@ -128,11 +135,11 @@ impl<K: kv::Rules> StateMachine for Letters<K> {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, ApplyError> {
-        StateMachine::snapshot(&self.0)
+        StateMachine::snapshot(&*self.0)
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), ApplyError> {
-        StateMachine::restore(&mut self.0, bytes)
+        StateMachine::restore(self.written(), bytes)
     }
 }
 

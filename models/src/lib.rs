@@ -93,6 +93,7 @@ pub mod model;
 mod oracle;
 pub mod progress;
 pub mod properties;
+mod recent;
 pub mod refinement;
 pub mod report;
 pub mod requests;

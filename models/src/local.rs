@@ -121,7 +121,7 @@ pub fn run<P: Subject>(
         };
         run.take(configuration, event);
         let Running { executor, sent, told, midway, verdict, .. } = run;
-        let after = Member::new(executor);
+        let after = member.became(executor);
         let noted = witnesses::noted(member, &after, event, &sent, &told);
         Outcome { member: after, midway: midway.map(Member::new), sent, told, noted, verdict }
     };

@@ -23,6 +23,11 @@ use dkv_models::trace::{End, Played, Trace};
 use dkv_models::{ceiling, explorer};
 use serde_json::{Value, json};
 
+/// Walks make and drop a member at every other step. Sets of states are in large pages where the environment allows it
+/// (`.cargo/config.toml`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Explores the consensus code that ships: every order of events within stated bounds.
 #[derive(Parser)]
 #[command(name = "cargo model", version)]

@@ -38,6 +38,7 @@ use crate::interned::{Interned, Map, Table};
 use crate::letters::{Command, Subject};
 use crate::local::{self, Event, Told};
 use crate::properties::{Broken, NO_PANIC, judge_step};
+use crate::recent::Recent;
 use crate::state::{Link, MEMBERS_MAX, Member, Packet, Queue, READS_MAX, Standing, State, index_of};
 use crate::symmetry::{Renaming, Renamings, asymmetric};
 use crate::witnesses::Noted;
@@ -61,6 +62,8 @@ pub struct Memo<P: Subject> {
     pub(crate) noted: Noted,
     /// What clients were told so far, if somebody listens.
     pub(crate) heard: Option<Vec<Told>>,
+    /// What the checker was shown last, if it visits every state once.
+    pub(crate) recent: Option<Recent>,
     tables: Tables<P>,
     steps: Map<StepKey, Known<P>>,
     verdicts: Map<VerdictKey, Learned>,
@@ -378,6 +381,7 @@ impl<P: Subject> Memo<P> {
             cut_links_carry: P::Links::carries(true),
             noted: Noted::default(),
             heard: None,
+            recent: None,
             tables,
             steps: Map::default(),
             verdicts: Map::default(),
@@ -463,7 +467,7 @@ impl<P: Subject> Memo<P> {
         id: usize,
         event: &Event,
     ) -> Result<bool, Broken> {
-        let Memo { bug, cut_links_carry, noted, heard, tables, steps, verdicts } = self;
+        let Memo { bug, cut_links_carry, noted, heard, recent: _, tables, steps, verdicts } = self;
         let (bug, is_plain) = (*bug, tables.stepping == Stepping::Plain);
         let (member, configuration) = (state.member(id), state.configuration);
         let fresh;

@@ -20,10 +20,12 @@ use crate::configurations::Configuration;
 use crate::converge;
 use crate::diagram;
 use crate::environment;
+use crate::interned::content_hash;
 use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
 use crate::progress::thread_seconds;
 use crate::properties::{CONVERGENCE, STEPWISE};
+use crate::recent::Recent;
 use crate::state::State;
 use crate::symmetry;
 use crate::witnesses::Witness;
@@ -101,6 +103,12 @@ impl<P: Subject> Replication<P> {
     #[must_use]
     pub fn itemised(self) -> Replication<P> {
         Replication { is_itemised: true, ..self }
+    }
+
+    /// Leaves out successors that were just shown. For a checker that visits every state once, on one thread, and
+    /// looks at no more of a state that it was shown before.
+    pub(crate) fn leave_out_recent(&self, is_left_out: bool) {
+        self.memo().recent = is_left_out.then(Recent::default);
     }
 
     /// The configuration.
@@ -256,7 +264,9 @@ impl<P: Subject> Model for Replication<P> {
         // Whoever has the memo is the only one to count, so this needs no atomic addition.
         let count = &self.counters.actions[action.kind()];
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Some(environment::step(&mut memo, state, action))
+        let next = environment::step(&mut memo, state, action);
+        let is_shown = memo.recent.as_mut().is_some_and(|recent| recent.replace(content_hash(&next)));
+        (!is_shown).then_some(next)
     }
 
     fn format_action(&self, action: &Action) -> String {

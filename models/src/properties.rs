@@ -101,16 +101,18 @@ pub(crate) fn judge_step<P: Subject>(
     let disks = |id: NodeId| Some(state.member(index_of(id)).synced());
     let mut ledger = Ledger::clone(&state.ledger);
     // What the ledger remembers of crashes is forgotten: until a member starts again, it is on its disk.
-    let mut ghost = ledger.clone();
+    let ghost = || Ledger::clone(&state.ledger);
     let sworn = before.synced.hard_state;
     let (node, mut vitals) = match (member.node(), before.vitals) {
         (None, None) => return Ok(ledger),
         (None, Some(_)) => {
+            let mut ghost = ghost();
             ghost.observe_crash(id_of(id), sworn, disks)?;
             ghost.observe_restart(id_of(id), member.synced().hard_state)?;
             return Ok(ledger);
         }
         (Some(node), None) => {
+            let mut ghost = ghost();
             ghost.observe_crash(id_of(id), sworn, disks)?;
             ghost.observe_restart(id_of(id), node.hard_state())?;
             (node, Vitals { leads: None, ..Vitals::of(node) })
@@ -129,8 +131,7 @@ pub(crate) fn judge_step<P: Subject>(
         vitals = Vitals::of(midway);
     }
     ledger.observe_step(Some(&vitals), node, &held, peers, disks)?;
-    // Whoever crashed now would lose nothing that is committed.
-    ledger.clone().observe_crash(node.id(), node.durable_hard_state(), disks)?;
+    ledger.outlives_crashes(disks)?;
     oracle::judge_machine(node.id(), member.executor.machine(), &ledger, told, state)?;
     told.iter().try_for_each(|told| oracle::judge_answer(told, member, &ledger, state))?;
     Ok(ledger)

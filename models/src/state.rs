@@ -57,6 +57,28 @@ pub struct Standing<P: Subject> {
     pub machine: Machine<P>,
 }
 
+impl<P: Subject> Standing<P> {
+    fn of(executor: &Executor<P>) -> Standing<P> {
+        let node = executor.replica().map(Replica::node);
+        Standing {
+            vitals: node.map(Vitals::of),
+            log: node.map(|node| node.log().clone()),
+            synced: executor.disk().synced().clone(),
+            machine: executor.machine().clone(),
+        }
+    }
+
+    /// Whether [`Standing::of`] this would be equal.
+    fn is_of(&self, executor: &Executor<P>) -> bool {
+        let Standing { vitals, log, synced, machine } = self;
+        let node = executor.replica().map(Replica::node);
+        *vitals == node.map(Vitals::of)
+            && log.as_ref() == node.map(|node| node.log())
+            && synced == executor.disk().synced()
+            && machine == executor.machine()
+    }
+}
+
 /// A member: the shipped replica with its state machine and its disk. Of one that is down only the disk is
 /// left, so all that crashed with equal disks are one value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,14 +93,15 @@ impl<P: Subject> Member<P> {
     /// A member as its executor left it.
     #[must_use]
     pub fn new(executor: Executor<P>) -> Member<P> {
-        let node = executor.replica().map(Replica::node);
-        let standing = Standing {
-            vitals: node.map(Vitals::of),
-            log: node.map(|node| node.log().clone()),
-            synced: executor.disk().synced().clone(),
-            machine: executor.machine().clone(),
-        };
-        Member { standing: Interned::new(standing), executor }
+        Member { standing: Interned::new(Standing::of(&executor)), executor }
+    }
+
+    /// What a member has become, which others often do not notice.
+    pub(crate) fn became(&self, executor: Executor<P>) -> Member<P> {
+        match self.standing.is_of(&executor) {
+            true => Member { standing: self.standing.clone(), executor },
+            false => Member::new(executor),
+        }
     }
 
     /// The shipped node inside the replica, if the member is up.

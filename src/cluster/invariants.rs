@@ -232,6 +232,17 @@ impl<C: Command> Ledger<C> {
         let sworn = self.sworn.entry(id).or_default();
         term_monotonic(id, *sworn, promised)?;
         *sworn = promised;
+        self.outlives_crashes(disks)
+    }
+
+    /// Whoever crashed now would lose nothing that is committed: `committed_never_lost`.
+    ///
+    /// # Errors
+    /// The violation.
+    pub fn outlives_crashes<'a>(&self, disks: impl Fn(NodeId) -> Option<&'a Durable<C>>) -> Verdict
+    where
+        C: 'a,
+    {
         self.check_quorum_holds(Invariant::CommittedNeverLost, disks)
     }
 

@@ -44,7 +44,6 @@ pub(super) fn deep() -> Vec<Configuration> {
             budgets: Counts::of(&[
                 (Proposals, 1),
                 (Transfers, 1),
-                (TransferTimers, 1),
                 (Crashes, 1),
                 (Staleness, 1),
                 (Elections, 1),
@@ -57,7 +56,6 @@ pub(super) fn deep() -> Vec<Configuration> {
                 (Proposals, 2),
                 (Changes, 1),
                 (Partitions, 2),
-                (Heartbeats, 1),
                 (Staleness, 1),
                 (Elections, 1),
             ]),

@@ -145,7 +145,7 @@ pub(super) fn elections() -> Vec<Configuration> {
             replicas: 4,
             founders: 4,
             symmetry: true,
-            budgets: Counts::of(&[(Crashes, 4), (Elections, 3)]),
+            budgets: Counts::of(&[(Crashes, 4), (Elections, 2), (Proposals, 1)]),
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
             ..base("deep-election-4", "three campaigns among an even number of voters, whoever campaigns")
