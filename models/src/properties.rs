@@ -132,7 +132,7 @@ pub(crate) fn judge_step<P: Subject>(
     }
     ledger.observe_step(Some(&vitals), node, &held, peers, disks)?;
     ledger.outlives_crashes(disks)?;
-    oracle::judge_machine(node.id(), member.executor.machine(), &ledger, told, state)?;
+    oracle::judge_machine(node.id(), &before.machine, member.executor.machine(), &ledger, told, state)?;
     told.iter().try_for_each(|told| oracle::judge_answer(told, member, &ledger, state))?;
     Ok(ledger)
 }

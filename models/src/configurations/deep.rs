@@ -61,6 +61,7 @@ pub(super) fn deep() -> Vec<Configuration> {
             ]),
             changes: &[&[MemberChange::Remove(NodeId(0))]],
             shows: &[JointLeaderOutside, LeaderRemoved, LeaderElected, SuffixOverwritten],
+            pinned: Some((52_309_778, 278_353_183)),
             ..base(
                 "deep-removal",
                 "a leader that removes itself with proposals under way, and links that fail twice",

@@ -148,7 +148,11 @@ pub(super) fn elections() -> Vec<Configuration> {
             budgets: Counts::of(&[(Crashes, 4), (Elections, 2), (Proposals, 1)]),
             prelude: all_restarted(4),
             shows: &[LeaderElected, SplitVote, TwoLeadersOfDifferentTerms],
-            ..base("deep-election-4", "three campaigns among an even number of voters, whoever campaigns")
+            pinned: Some((4_251_209, 21_916_776)),
+            ..base(
+                "deep-election-4",
+                "two campaigns and a proposal among an even number of voters, whoever campaigns",
+            )
         },
     ]
 }
