@@ -1,7 +1,7 @@
 //! A shared value that knows the hash of its content, and tables that hold every such value once.
 //!
 //! A state of the model is a few of these. Copying it copies pointers, hashing it writes one word per
-//! part, and a part that did not change is never hashed again. Equality and hash are those of the
+//! part, and a part is hashed once, when somebody asks. Equality and hash are those of the
 //! content and never of who came first, so that two states are equal exactly if everything in them is,
 //! in another thread and another run too.
 //!
@@ -16,13 +16,15 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A value behind a shared pointer, with its content hash.
 pub struct Interned<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    hash: u64,
+    /// Of the content; 0 until somebody asks.
+    hash: AtomicU64,
     /// The hashes of its images under all renamings, where [`symmetry`](crate::symmetry) asks for them. They
     /// follow from the value and are no part of it.
     orbit: OnceLock<Orbit>,
@@ -35,20 +37,27 @@ struct Orbit {
 }
 
 impl<T: Hash> Interned<T> {
-    /// Hashes the value once and shares it.
+    /// Shares the value.
     pub fn new(value: T) -> Interned<T> {
-        let hash = content_hash(&value);
-        Interned(Arc::new(Shared { hash, orbit: OnceLock::new(), value }))
+        Interned(Arc::new(Shared { hash: AtomicU64::new(0), orbit: OnceLock::new(), value }))
+    }
+
+    /// The hash of the content.
+    #[must_use]
+    pub fn content_hash(&self) -> u64 {
+        match self.0.hash.load(Ordering::Relaxed) {
+            0 => {
+                // Whoever asks at the same time stores the same.
+                let hash = content_hash(&self.0.value);
+                self.0.hash.store(hash, Ordering::Relaxed);
+                hash
+            }
+            hash => hash,
+        }
     }
 }
 
 impl<T> Interned<T> {
-    /// The hash of the content.
-    #[must_use]
-    pub fn content_hash(&self) -> u64 {
-        self.0.hash
-    }
-
     /// Notes the hashes of its images. Returns whether they are those that were noted before.
     pub(crate) fn has_orbit(&self, hashes: impl Iterator<Item = u64>) -> bool {
         let hashes: Box<[u64]> = hashes.collect();
@@ -98,9 +107,9 @@ impl<T: PartialEq> PartialEq for Interned<T> {
 
 impl<T: Eq> Eq for Interned<T> {}
 
-impl<T> Hash for Interned<T> {
+impl<T: Hash> Hash for Interned<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.content_hash());
     }
 }
 
@@ -128,7 +137,7 @@ impl<T: Hash> From<T> for Interned<T> {
     }
 }
 
-impl<T: Eq> Table<T> {
+impl<T: Hash + Eq> Table<T> {
     /// The one value of this content.
     ///
     /// # Panics

@@ -19,7 +19,8 @@
 //! wherever it computes, so nothing computed under one bug is ever answered under another.
 //!
 //! **Plain.** [`Stepping::Plain`] computes everything anew, with the same code behind it and neither
-//! tables nor maps. It is what the memo is tested against.
+//! tables nor maps. It is what the memo is tested against. [`Stepping::Once`] is that without the verdicts that would be
+//! what was judged before: for walks on which few steps are met again.
 //!
 //! **Symmetry.** Where a configuration has it, what is computed for the first time is computed under every renaming of
 //! the members and compared ([`symmetry`](crate::symmetry)), and remembered for all of them.
@@ -49,7 +50,9 @@ pub enum Stepping {
     /// Every distinct step is computed once.
     #[default]
     Memoised,
-    /// Every step is computed when it is taken.
+    /// Every step is computed when it is taken, and forgotten.
+    Once,
+    /// So is every verdict, whether it can differ from the last or not.
     Plain,
 }
 
@@ -196,7 +199,7 @@ impl<P: Subject> Tables<P> {
     ) -> Interned<T> {
         match stepping {
             Stepping::Memoised => table.keep(value.into()),
-            Stepping::Plain => value.into(),
+            Stepping::Once | Stepping::Plain => value.into(),
         }
     }
 
@@ -229,6 +232,10 @@ impl<P: Subject> Tables<P> {
 
     /// A link with one more packet.
     fn push(&mut self, network: Network, link: &Link, packet: &Interned<Packet>) -> Link {
+        if self.stepping != Stepping::Memoised {
+            let queue = Queue::pushed(network, link, packet, Link::default());
+            return Link(Some(Interned::new(queue)));
+        }
         let key = (link.content_hash(), packet.content_hash());
         if let Some(known) = self.pushes.get(&key) {
             return Link(Some(known.clone()));
@@ -241,15 +248,19 @@ impl<P: Subject> Tables<P> {
         if let Some(renamings) = self.renamings {
             self.relate_queue(network, renamings, &queue);
         }
-        if self.stepping == Stepping::Memoised {
-            self.pushes.insert(key, queue.clone());
-        }
+        self.pushes.insert(key, queue.clone());
         Link(Some(queue))
     }
 
     /// A link without the packet at a position.
     fn without(&mut self, network: Network, link: &Link, position: u8) -> Link {
         let Some(queue) = link.queue() else { return Link::default() };
+        if self.stepping != Stepping::Memoised {
+            let mut packets = queue.packets.clone();
+            packets.remove(usize::from(position));
+            let is_idle = packets.is_empty();
+            return Link((!is_idle).then(|| Interned::new(Queue::of(network, packets, Link::default()))));
+        }
         if network == Network::Fifo {
             return queue.rest.clone();
         }
@@ -259,9 +270,7 @@ impl<P: Subject> Tables<P> {
         }
         let others = queue.packets.iter().enumerate().filter(|(at, _)| *at != usize::from(position));
         let rest = others.fold(Link::default(), |rest, (_, packet)| self.push(network, &rest, packet));
-        if self.stepping == Stepping::Memoised {
-            self.takes.insert(key, rest.clone());
-        }
+        self.takes.insert(key, rest.clone());
         rest
     }
 
@@ -468,10 +477,10 @@ impl<P: Subject> Memo<P> {
         event: &Event,
     ) -> Result<bool, Broken> {
         let Memo { bug, cut_links_carry, noted, heard, recent: _, tables, steps, verdicts } = self;
-        let (bug, is_plain) = (*bug, tables.stepping == Stepping::Plain);
+        let (bug, is_remembered) = (*bug, tables.stepping == Stepping::Memoised);
         let (member, configuration) = (state.member(id), state.configuration);
         let fresh;
-        let known = if is_plain {
+        let known = if !is_remembered {
             fresh = with_bug(bug, || tables.run(configuration, sync, member, event));
             &fresh
         } else {
@@ -496,9 +505,12 @@ impl<P: Subject> Memo<P> {
         if let Some(broken) = &known.broken {
             return Err(Broken::clone(broken));
         }
-        let is_same = before.content_hash() == known.member.content_hash();
+        let is_same = match is_remembered {
+            true => before.content_hash() == known.member.content_hash(),
+            false => before == known.member,
+        };
         let makes_difference = !is_same || !known.sent.is_empty() || known.told.is_some();
-        if !is_plain && !known.moved && known.told.is_none() {
+        if tables.stepping != Stepping::Plain && !known.moved && known.told.is_none() {
             return Ok(makes_difference);
         }
         let told = known.told.as_ref();
@@ -507,7 +519,7 @@ impl<P: Subject> Memo<P> {
             heard.extend_from_slice(told_now);
         }
         let midway = known.midway.as_ref();
-        let verdict = if is_plain {
+        let verdict = if !is_remembered {
             let midway = midway.map(|member| &**member);
             with_bug(bug, || tables.judge(&before.standing, midway, id, state, told_now))
         } else {

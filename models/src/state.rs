@@ -142,7 +142,7 @@ pub struct Queue {
     pub packets: Vec<Interned<Packet>>,
     /// The kind of the oldest.
     pub kind: Kind,
-    /// What is left without the oldest, where links are in order.
+    /// What is left without the oldest, where links are in order and what is on them is remembered.
     pub rest: Link,
 }
 

@@ -27,7 +27,7 @@
 //! one. They break [`SYMMETRY`] at the first step that shows it.
 
 use std::cmp::Ordering;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use dkv::raft::{Configuration as Members, Entry, Envelope, Message, NodeId, Payload, Refusal, SnapshotMeta};
@@ -105,7 +105,7 @@ impl Renamings {
     }
 
     /// Each of these values, which are the images of the first under all renamings, gets its images: each other.
-    pub(crate) fn relate<T>(&self, images: &[Interned<T>]) -> Result<(), Broken> {
+    pub(crate) fn relate<T: Hash>(&self, images: &[Interned<T>]) -> Result<(), Broken> {
         for (first, value) in images.iter().enumerate() {
             let orbit = self.composed.iter().map(|second| images[second[first]].content_hash());
             if !value.has_orbit(orbit) {

@@ -49,6 +49,7 @@ pub(super) fn deep() -> Vec<Configuration> {
                 (Elections, 1),
             ]),
             shows: &[TransferCompleted, UnsyncedWritesLost, SuffixOverwritten],
+            pinned: Some((200_963_762, 954_920_206)),
             ..base("deep-transfer-crash", "a crash in a transfer, and somebody else's campaign")
         },
         Configuration {

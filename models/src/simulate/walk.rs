@@ -10,12 +10,12 @@ use dkv::cluster::random::Random;
 use super::tally::Tally;
 use crate::actions::Action;
 use crate::bugs::with_bug;
-use crate::configurations::Configuration;
+use crate::configurations::{Configuration, Set};
 use crate::converge;
 use crate::environment;
 use crate::interned::content_hash;
 use crate::letters::Subject;
-use crate::memo::Memo;
+use crate::memo::{Memo, Stepping};
 use crate::properties::Broken;
 use crate::state::State;
 use crate::witnesses::Witness;
@@ -77,7 +77,12 @@ pub(super) struct Walker<P: Subject> {
 impl<P: Subject> Walker<P> {
     /// Members have the bug that is active now.
     pub(super) fn new(configuration: &'static Configuration) -> Walker<P> {
-        let mut memo = Memo::new(crate::memo::Stepping::Memoised);
+        // On walks of five members most steps are new, and remembering them costs more than it saves.
+        let stepping = match configuration.set {
+            Set::Simulation => Stepping::Once,
+            Set::Quick | Set::Ci | Set::Deep => Stepping::Memoised,
+        };
+        let mut memo = Memo::new(stepping);
         let founded = with_bug(memo.bug(), || environment::found(&mut memo, configuration));
         Walker { configuration, memo, founded, possible: Vec::new(), path: Vec::new() }
     }
