@@ -303,7 +303,9 @@ impl<R: Rules + Send + Sync + 'static> Model for Actors<R> {
     }
 
     fn actions(&self, state: &State<R>, actions: &mut Vec<Action>) {
-        self.counters.expand();
+        if !self.counters.expand() {
+            return;
+        }
         let Ghost { cluster, spent, violated } = &state.history;
         if violated.is_some() {
             return;

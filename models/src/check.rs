@@ -54,7 +54,7 @@ pub fn check_all<P: Subject>(
                     let Some(at) = next else { return };
                     let run = || run::<P>(&configurations[at], states_max, Stepping::Memoised, watch);
                     let mut report = with_bug(bug, run);
-                    if threads.get() > 1 {
+                    if threads.get().min(configurations.len()) > 1 {
                         report.bytes = None;
                     }
                     on_report(&report);
@@ -88,7 +88,11 @@ fn run<P: Subject>(
     let model = Replication::<P>::new(configuration.clone(), stepping);
     // A bound counts what the checker is shown.
     model.leave_out_recent(states_max.is_none());
-    let watched = watch.begin(configuration, model.counters());
+    let watched = watch.begin(
+        configuration.name,
+        configuration.pinned.map(|(states, _)| states),
+        &model.counters().pace,
+    );
     let mut builder = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     if let Some(states_max) = states_max {
         builder = builder.target_state_count(states_max.get());
@@ -99,10 +103,10 @@ fn run<P: Subject>(
     let model = checker.model();
     let core_seconds = model.counters().core_seconds().unwrap_or(seconds);
     // Before any path is rebuilt, which would count as well.
-    let expanded = model.counters().expanded.load(Ordering::Relaxed);
+    let expanded = model.counters().pace.expanded.load(Ordering::Relaxed);
     let memo = model.sizes();
     // Paths are rebuilt by the actions of the states on them.
-    model.counters().stopped.store(false, Ordering::Relaxed);
+    model.counters().pace.stopped.store(false, Ordering::Relaxed);
     model.leave_out_recent(false);
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let actions: Vec<u64> = model.counters().actions.iter().map(count).collect();

@@ -5,13 +5,17 @@
 //! every packet arrives in a fixed order. When all is quiet time passes: with a leader to the next heartbeat,
 //! without one to the next election timeout, of one member after the other. Within a few rounds there is a
 //! leader, everything in its log is committed, and every member of its configuration holds that, applied,
-//! and nothing else; and then one more command is proposed, and the same holds of it.
+//! and nothing else; no change of members is under way; and then one more command is proposed, and the same holds of it.
+//!
+//! Where steps are remembered ([`memo`](crate::memo)), so is what became of a cluster that came to rest: each state then
+//! costs the messages that are on their way, and nearly nothing beyond.
 
 use dkv::cluster::invariants::healed_replicas_converge;
 use dkv::raft::{Index, NodeId, Timer};
 use dkv::replica::StateMachine;
 
 use crate::actions::{Action, Kind, Way};
+use crate::budgets::Budget;
 use crate::configurations::{DiskSync, LAST_PROPOSAL};
 use crate::environment::{act, fire_if_set};
 use crate::letters::{Node, Subject};
@@ -19,7 +23,7 @@ use crate::local::Event;
 use crate::memo::Memo;
 use crate::properties::{Broken, CONVERGENCE};
 use crate::requests;
-use crate::state::{State, id_of};
+use crate::state::{MEMBERS_MAX, READS_MAX, State, id_of};
 
 /// Rounds within which all must be equal. One heartbeat suffices where there is a leader: its answer lets
 /// the leader send what was lost, and that tells the commit index too. The rest is for elections; eight were
@@ -50,6 +54,40 @@ fn run_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>) -> Result<u32, Br
             act(memo, DiskSync::Instant, &mut state, Action::Restart { id })?;
         }
     }
+    settle(memo, &mut state)?;
+    // What follows depends on who is left, and many states come to the same rest.
+    let rest = memo.remembers_rest().then(|| Rest::of(&state));
+    if let Some(known) = rest.as_ref().and_then(|rest| memo.rested.get(rest)) {
+        return known.clone();
+    }
+    let result = go_on(memo, state);
+    if let Some(rest) = rest {
+        memo.rested.insert(rest, result.clone());
+    }
+    result
+}
+
+/// A cluster at rest: all are up, and nothing is cut or on its way.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Rest {
+    members: [u64; MEMBERS_MAX],
+    ledger: u64,
+    floors: [u8; READS_MAX],
+    is_retried: bool,
+}
+
+impl Rest {
+    fn of<P: Subject>(state: &State<P>) -> Rest {
+        let mut members = [0; MEMBERS_MAX];
+        for (hash, member) in members.iter_mut().zip(state.members()) {
+            *hash = member.content_hash();
+        }
+        let is_retried = state.spent.get(Budget::Retries) > 0;
+        Rest { members, ledger: state.ledger.content_hash(), floors: state.floors, is_retried }
+    }
+}
+
+fn go_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>) -> Result<u32, Broken> {
     let rounds = until_equal(memo, &mut state)?;
     let Some(leader) = leader(&state) else { return Err(stuck("nobody leads")) };
     fire_if_set(memo, &mut state, leader, Timer::Transfer)?;
@@ -139,6 +177,9 @@ fn judge<P: Subject>(state: &State<P>) -> Result<(), Broken> {
             let bytes = machine.snapshot().map_err(|fault| stuck(&fault.to_string()))?;
             members.push((id, machine.applied().index, bytes));
         }
+    }
+    if configuration.is_some_and(dkv::raft::Configuration::is_joint) {
+        return Err(stuck("a change of members never ends"));
     }
     // Nothing is uncommitted for ever either: the end of the longest log counts as what must be applied.
     healed_replicas_converge(&members, longest.max(state.ledger.last().index))?;

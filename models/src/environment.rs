@@ -214,12 +214,12 @@ pub(crate) fn act<P: Subject>(
         }
         Action::Change { at } => {
             let number = state.spent.spend(Budget::Changes) - 1;
-            let list = usize::from(number) % configuration.changes.len();
+            let list = configuration.change(usize::from(number));
             give(state, at, Event::Change(requests::change(number), list))?;
         }
         Action::Transfer { from, to } => {
             let number = state.spent.spend(Budget::Transfers) - 1;
-            give(state, from, Event::Transfer(requests::transfer(number), id_of(to)))?;
+            give(state, from, Event::Transfer(requests::transfer(number, id_of(to)), id_of(to)))?;
         }
         Action::Partition { id } => {
             state.spent.spend(Budget::Partitions);

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::check::{Report, Verdict};
 use crate::memo::Sizes;
-use crate::progress::process_seconds;
+use crate::progress::{Pace, Watch, process_seconds};
 use crate::properties::Broken;
 
 /// States that the search for a shorter path may generate.
@@ -24,15 +25,19 @@ const KINDS_MAX: usize = 8;
 /// What a model counts beside what the checker counts.
 #[derive(Debug, Default)]
 pub struct Counters {
-    expanded: AtomicU64,
+    pace: Arc<Pace>,
     actions: [AtomicU64; KINDS_MAX],
     failed: AtomicBool,
 }
 
 impl Counters {
-    /// The successors of a state are asked for.
-    pub fn expand(&self) {
-        self.expanded.fetch_add(1, Ordering::Relaxed);
+    /// The successors of a state are asked for. Returns whether to tell them: a run that is to end has none, and what
+    /// it did not expand makes it a truncated one.
+    #[must_use]
+    pub fn expand(&self) -> bool {
+        let goes_on = !self.pace.stopped.load(Ordering::Relaxed);
+        self.pace.expanded.fetch_add(u64::from(goes_on), Ordering::Relaxed);
+        goes_on
     }
 
     /// An action of this kind leads to another state.
@@ -69,21 +74,42 @@ where
     M::State: Debug + Hash + Send + Sync + Clone + PartialEq,
     M::Action: Debug + Send + Sync + Clone + PartialEq,
 {
+    watched(name, None, states_max, &Watch::default(), make)
+}
+
+/// [`exhaust`], while somebody watches and may end it. `expected` is how many states there are.
+pub(crate) fn watched<M>(
+    name: &'static str,
+    expected: Option<usize>,
+    states_max: Option<NonZeroUsize>,
+    watch: &Watch,
+    make: impl Fn() -> M,
+) -> Report
+where
+    M: Explored + Send + Sync + 'static,
+    M::State: Debug + Hash + Send + Sync + Clone + PartialEq,
+    M::Action: Debug + Send + Sync + Clone + PartialEq,
+{
     let (start, start_core) = (Instant::now(), process_seconds());
-    let search = |states_max: Option<NonZeroUsize>| {
-        let builder = make().checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
+    let search = |model: M, states_max: Option<NonZeroUsize>| {
+        let builder = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
         match states_max {
             Some(states_max) => builder.target_state_count(states_max.get()),
             None => builder,
         }
     };
-    let checker = search(states_max).spawn_dfs().join();
+    let model = make();
+    let watched = watch.begin(name, expected, &model.counters().pace);
+    let checker = search(model, states_max).spawn_dfs().join();
+    drop(watched);
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = checker.model().counters();
     // Before any path is rebuilt, which would count as well.
-    let expanded = count(&counters.expanded);
+    let expanded = count(&counters.pace.expanded);
+    // Paths are rebuilt by the actions of the states on them.
+    counters.pace.stopped.store(false, Ordering::Relaxed);
     let actions = M::KINDS.iter().copied().zip(counters.actions.iter().map(count)).collect();
     let distinct_states = checker.unique_state_count();
     let properties = checker.model().properties();
@@ -98,7 +124,7 @@ where
     let failure = named(Expectation::Always).into_iter().find(|name| checker.discovery(name).is_some());
     let verdict = match failure {
         Some(property) => {
-            let shorter = search(NonZeroUsize::new(SHORTEN_STATES_MAX)).spawn_bfs().join();
+            let shorter = search(make(), NonZeroUsize::new(SHORTEN_STATES_MAX)).spawn_bfs().join();
             let short = shorter.discovery(property);
             let path = short.or_else(|| checker.discovery(property)).expect("it was found");
             let wrong = checker.model().wrong(path.last_state());

@@ -11,7 +11,8 @@ use dkv::raft::{Limits, Raft, Timer};
 use crate::actors::{Actors, Budgets};
 use crate::check::{Report, Verdict};
 use crate::configurations::Set;
-use crate::exhaust::exhaust;
+use crate::exhaust::watched;
+use crate::progress::Watch;
 use crate::spec::explore::Bounds;
 
 /// A named and bounded model.
@@ -95,8 +96,8 @@ impl Layer {
     /// Visits every reachable state. `states_max` bounds the states that are generated, as for
     /// [`check`](crate::check::check). An exhausted run with other than the frozen counts fails.
     #[must_use]
-    pub fn check(&self, states_max: Option<NonZeroUsize>) -> Report {
-        let mut report = self.exhaust(states_max);
+    pub fn check(&self, states_max: Option<NonZeroUsize>, watch: &Watch) -> Report {
+        let mut report = self.exhaust(states_max, watch);
         let counts = (report.distinct_states, report.transitions);
         if report.verdict == Verdict::Holds && counts != self.frozen {
             report.verdict = Verdict::Changed { pinned: self.frozen };
@@ -104,14 +105,17 @@ impl Layer {
         report
     }
 
-    fn exhaust(&self, states_max: Option<NonZeroUsize>) -> Report {
+    fn exhaust(&self, states_max: Option<NonZeroUsize>, watch: &Watch) -> Report {
+        let (name, expected) = (self.name, Some(self.frozen.0));
         match self.bounds {
             Bound::Abstract(replicas, values) => {
-                exhaust(self.name, states_max, || Bounds::new(replicas, values))
+                watched(name, expected, states_max, watch, || Bounds::new(replicas, values))
             }
             Bound::Actors(proposals, partitions, elections, heartbeats) => {
                 let budgets = budgets(proposals, partitions, elections, heartbeats);
-                exhaust(self.name, states_max, || Actors::<Raft>::new(3, Limits::default(), budgets.clone()))
+                watched(name, expected, states_max, watch, || {
+                    Actors::<Raft>::new(3, Limits::default(), budgets.clone())
+                })
             }
         }
     }

@@ -88,6 +88,7 @@ pub mod interned;
 pub mod layers;
 pub mod letters;
 pub mod local;
+mod meaning;
 pub mod memo;
 pub mod model;
 mod oracle;

@@ -50,8 +50,8 @@ enum Command {
         #[arg(long, value_name = "COUNT")]
         states_max: Option<NonZeroUsize>,
     },
-    /// Walks at random through what is too large to be exhausted. Exit status: 0 nothing broke, 1 something did, 2
-    /// bad arguments, 3 interrupted.
+    /// Walks at random through what is too large to be exhausted. Exit status: 0 nothing broke, 1 something did or
+    /// what is to be met was not, 2 bad arguments, 3 interrupted.
     Simulate(Simulation),
     /// Looks for every injected bug. Exit status: 0 all found, 1 not all, 2 bad arguments, 3 interrupted.
     Bugs {
@@ -71,7 +71,7 @@ enum Command {
     /// Serves stateright's Explorer, and prints the links of saved paths.
     Explore {
         /// The configuration to look at; that of the bug's saved path, or `replication`.
-        #[arg(value_name = "CONFIG", value_parser = name)]
+        #[arg(value_name = "CONFIG", value_parser = direct_name)]
         configuration: Option<&'static str>,
         /// The replicas have this bug.
         #[arg(long, value_name = "NAME", value_parser = bug)]
@@ -126,7 +126,7 @@ struct Selection {
 #[derive(Args)]
 struct Simulation {
     /// These configurations, of any set; those for simulation if there are none.
-    #[arg(value_name = "CONFIG", value_parser = name)]
+    #[arg(value_name = "CONFIG", value_parser = direct_name)]
     configurations: Vec<&'static str>,
     /// The same seed makes the same walks, on any number of threads.
     #[arg(long, default_value_t = 0)]
@@ -230,6 +230,12 @@ impl Selection {
         layers::ALL.into_iter().filter(|layer| layer.set <= self.set()).collect()
     }
 
+    /// A layer that is asked for with a bug, which it cannot have.
+    fn layer_without_bugs(&self) -> Option<&'static str> {
+        let mut asked = self.configurations.iter().filter_map(|name| layers::named(name));
+        asked.next().filter(|_| self.bug.is_some()).map(|layer| layer.name)
+    }
+
     fn threads(&self) -> NonZeroUsize {
         self.threads.unwrap_or_else(cores)
     }
@@ -295,6 +301,14 @@ fn name(name: &str) -> Result<&'static str, String> {
     })
 }
 
+/// The name of a configuration of the direct model.
+fn direct_name(wanted: &str) -> Result<&'static str, String> {
+    match layers::named(wanted) {
+        Some(_) => Err("it is not of the direct model, and `check` takes it".to_owned()),
+        None => name(wanted),
+    }
+}
+
 /// The name of a configuration that can be exhausted, or of a layer.
 fn any_name(wanted: &str) -> Result<&'static str, String> {
     if configurations::named(wanted).is_some_and(|configuration| configuration.set == Set::Simulation) {
@@ -322,6 +336,10 @@ fn cores() -> NonZeroUsize {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { selection, json, states_max } => {
+            if let Some(layer) = selection.layer_without_bugs() {
+                eprintln!("error: bugs are planted in the direct model, and {layer} is another");
+                return ExitCode::from(2);
+            }
             if !json {
                 say(&Report::head());
             }
@@ -405,7 +423,9 @@ fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsi
         threads,
         || watch.is_stopped(),
         |bug, found| {
-            if !json {
+            // A search that was interrupted says nothing.
+            let is_known = found.is_some() || !watch.is_stopped();
+            if !json && is_known {
                 say(&table::line(bug, found));
             }
             if let (Some(found), Some(folder)) = (found, save)
@@ -422,7 +442,8 @@ fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsi
     say(&if json {
         table::json(&verdicts, seconds, !watch.is_stopped()).to_string()
     } else {
-        table::summary(&verdicts, seconds)
+        let end = if watch.is_stopped() { "interrupted: " } else { "" };
+        format!("{end}{}", table::summary(&verdicts, seconds))
     });
     let are_all_found = verdicts.iter().all(|(_, found)| found.is_some());
     match (are_all_found && unsaved.into_inner() == 0, watch.is_stopped()) {
@@ -487,16 +508,21 @@ fn run(selection: &Selection, states_max: Option<NonZeroUsize>, on_report: impl 
     stop_when_interrupted(&watch);
     let (start, start_core) = (Instant::now(), process_seconds());
     let (wanted, threads) = (selection.configurations(), selection.threads());
-    let mut reports = watch.narrating(|| match selection.bug {
-        None => check_all::<Shipped>(&wanted, states_max, threads, &watch, &on_report),
-        bug => with_bug(bug, || check_all::<Injected>(&wanted, states_max, threads, &watch, &on_report)),
-    });
     let layers = if selection.bug.is_none() { selection.layers() } else { Vec::new() };
-    for layer in layers.iter().take_while(|_| !watch.is_stopped()) {
-        eprintln!("{}: {}", layer.name, layer.reason);
-        reports.push(layer.check(states_max));
-        reports.last().into_iter().for_each(&on_report);
-    }
+    let reports = watch.narrating(|| {
+        let check = || match selection.bug {
+            None => check_all::<Shipped>(&wanted, states_max, threads, &watch, &on_report),
+            Some(_) => check_all::<Injected>(&wanted, states_max, threads, &watch, &on_report),
+        };
+        let mut reports = with_bug(selection.bug, check);
+        for layer in layers {
+            eprintln!("{}: {}", layer.name, layer.reason);
+            let report = layer.check(states_max, &watch);
+            on_report(&report);
+            reports.push(report);
+        }
+        reports
+    });
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     Run { reports, seconds, core_seconds }

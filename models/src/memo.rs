@@ -6,7 +6,7 @@
 //! | what | depends on | remembered under |
 //! |---|---|---|
 //! | a member's [step](crate::local::run), what it sends and tells, the invariants over it alone | the member, the event, when its disk syncs | exactly these |
-//! | the verdict over the cluster, and what the ledger learns | the [standings](crate::state::Standing) of all, that of the one who moved before, the ledger, the answers | exactly these |
+//! | the verdict over the cluster, and what the ledger learns | the [standings](crate::state::Standing) of all, that of the one who moved before, the ledger; of answers, what they say, when reads were asked for, whether anything was asked twice, whom the teller takes for the leader | exactly these |
 //! | a queue with one more packet | the queue, the packet | exactly these |
 //!
 //! A member that moved and whose standing did not change, and who told nobody anything, needs no verdict:
@@ -31,9 +31,12 @@ use std::hash::Hash;
 
 use dkv::cluster::invariants::Ledger;
 use dkv::cluster::links::LinkRules;
+use dkv::raft::NodeId;
 
+use crate::budgets::Budget;
 use crate::bugs::{self, Bug, with_bug};
 use crate::configurations::{Configuration, DiskSync, Network};
+use crate::converge::Rest;
 use crate::guard::guarded;
 use crate::interned::{Interned, Map, Table};
 use crate::letters::{Command, Subject};
@@ -70,6 +73,8 @@ pub struct Memo<P: Subject> {
     tables: Tables<P>,
     steps: Map<StepKey, Known<P>>,
     verdicts: Map<VerdictKey, Learned>,
+    /// What became of clusters that came to rest: in how many rounds all were equal.
+    pub(crate) rested: Map<Rest, Result<u32, Broken>>,
 }
 
 /// What the ledger has become by a step that breaks nothing.
@@ -128,8 +133,11 @@ struct VerdictKey {
     standings: [u64; MEMBERS_MAX],
     ledger: u64,
     told: u64,
-    /// Of no account unless somebody is told something.
+    /// Of no account unless somebody is told something, as the next two.
     floors: [u8; READS_MAX],
+    is_retried: bool,
+    /// Whom the teller takes for the leader.
+    leader: Option<NodeId>,
 }
 
 /// What is known of one member's step.
@@ -166,6 +174,8 @@ impl VerdictKey {
             ledger: state.ledger.content_hash(),
             told: told.map_or(0, Interned::content_hash),
             floors: told.map_or([0; READS_MAX], |_| state.floors),
+            is_retried: told.is_some() && state.spent.get(Budget::Retries) > 0,
+            leader: told.and_then(|_| state.member(id).node()?.leader()),
         }
     }
 }
@@ -394,6 +404,7 @@ impl<P: Subject> Memo<P> {
             tables,
             steps: Map::default(),
             verdicts: Map::default(),
+            rested: Map::default(),
         }
     }
 
@@ -407,6 +418,11 @@ impl<P: Subject> Memo<P> {
             steps: self.steps.len(),
             verdicts: self.verdicts.len(),
         }
+    }
+
+    /// Whether what becomes of a cluster at rest is remembered, and nobody wants to hear it again.
+    pub(crate) fn remembers_rest(&self) -> bool {
+        self.tables.stepping == Stepping::Memoised && self.heard.is_none()
     }
 
     /// The bug that its members have.
@@ -430,6 +446,7 @@ impl<P: Subject> Memo<P> {
         // What is known was computed under others.
         self.steps.clear();
         self.verdicts.clear();
+        self.rested.clear();
         self.tables.pushes.clear();
         self.tables.takes.clear();
         self.tables.renamings = renamings;
@@ -476,7 +493,7 @@ impl<P: Subject> Memo<P> {
         id: usize,
         event: &Event,
     ) -> Result<bool, Broken> {
-        let Memo { bug, cut_links_carry, noted, heard, recent: _, tables, steps, verdicts } = self;
+        let Memo { bug, cut_links_carry, noted, heard, recent: _, tables, steps, verdicts, rested: _ } = self;
         let (bug, is_remembered) = (*bug, tables.stepping == Stepping::Memoised);
         let (member, configuration) = (state.member(id), state.configuration);
         let fresh;

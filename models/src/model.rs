@@ -23,7 +23,7 @@ use crate::environment;
 use crate::interned::content_hash;
 use crate::letters::Subject;
 use crate::memo::{Memo, Sizes, Stepping};
-use crate::progress::thread_seconds;
+use crate::progress::{Pace, thread_seconds};
 use crate::properties::{CONVERGENCE, STEPWISE};
 use crate::recent::Recent;
 use crate::state::State;
@@ -50,8 +50,8 @@ pub struct Replication<P: Subject> {
 /// What a run counts beside what the checker counts.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// States whose actions were asked for. If that is every distinct state, the run was exhaustive.
-    pub expanded: AtomicU64,
+    /// How far the run is.
+    pub pace: Arc<Pace>,
     /// How often each kind of action was taken, in the order of [`Action::KINDS`].
     pub actions: [AtomicU64; Action::KINDS.len()],
     /// How many states those stand for that were expanded, where [`symmetry`] joins some.
@@ -66,8 +66,6 @@ pub struct Counters {
     failed: AtomicBool,
     /// All witnesses were seen. They are not looked for again.
     all_seen: AtomicBool,
-    /// Somebody wants the run to end.
-    pub stopped: AtomicBool,
 }
 
 /// Every so many states the processor time is asked for.
@@ -161,7 +159,7 @@ fn converges<P: Subject>(model: &Replication<P>, state: &State<P>) -> bool {
     if every == 0 || state.violated.is_some() {
         return true;
     }
-    let is_sampled = model.counters.expanded.load(Ordering::Relaxed).is_multiple_of(every);
+    let is_sampled = model.counters.pace.expanded.load(Ordering::Relaxed).is_multiple_of(every);
     if !(is_sampled || state.is_healed_and_quiet()) {
         return true;
     }
@@ -246,8 +244,8 @@ impl<P: Subject> Model for Replication<P> {
 
     fn actions(&self, state: &State<P>, actions: &mut Vec<Action>) {
         // A state that is not expanded makes the run a truncated one.
-        if !self.counters.stopped.load(Ordering::Relaxed) {
-            let expanded = self.counters.expanded.fetch_add(1, Ordering::Relaxed);
+        if !self.counters.pace.stopped.load(Ordering::Relaxed) {
+            let expanded = self.counters.pace.expanded.fetch_add(1, Ordering::Relaxed);
             if expanded.is_multiple_of(SAMPLE_STATES) {
                 self.counters.sample_time();
             }

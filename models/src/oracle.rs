@@ -1,7 +1,8 @@
 //! The oracle of clients: what they are told against the ghost log of everything committed.
 //!
 //! The log is the one order in which everything takes effect, so whether an answer is right needs no search:
-//! the log is applied to the store once more, under the rules that ship, and compared. A read is right
+//! the log is applied to the store once more, under the rules that ship, and compared; and what the store makes of it
+//! is compared with what the commands [mean](crate::meaning). A read is right
 //! if it saw what the log holds up to some entry, and that entry is at or after the last that was committed
 //! when the read was asked for. That is linearizability with the log as witness (dissertation §6.4).
 //!
@@ -11,12 +12,13 @@
 use dkv::cluster::invariants::{Ledger, exactly_once};
 use dkv::kv::{self, Outcome, Response, Revision};
 use dkv::raft::invariants::{Invariant, Verdict, ensure};
-use dkv::raft::{Entry, EntryId, Index, NodeId, Payload};
+use dkv::raft::{Configuration, Entry, EntryId, Index, MemberChange, NodeId, Payload, Term};
 use dkv::replica::{Failure, Reply, StateMachine};
 
 use crate::budgets::Budget;
 use crate::letters::{Command, Letters, Machine, Subject, sequence_of};
 use crate::local::Told;
+use crate::meaning;
 use crate::properties::{ANSWERS_ARE_TRUE, Broken};
 use crate::requests;
 use crate::state::{Member, State};
@@ -72,6 +74,7 @@ pub(crate) fn judge_machine<P: Subject>(
     let effects = expected.responses.iter().chain(&own.responses);
     let effects = effects.filter_map(|(_, command, response)| effect(*command, response));
     exactly_once(effects.chain(answered))?;
+    meaning::judge_store(&expected.responses, &expected.store.query(&()))?;
     ensure(expected.store.applied() == applied, Invariant::StateMachineSafety, || {
         format!("{id} applied {applied}, and committed is {}", ledger.last())
     })?;
@@ -79,6 +82,18 @@ pub(crate) fn judge_machine<P: Subject>(
     ensure(is_equal, Invariant::StateMachineSafety, || {
         format!("the state of {id} at {applied} is not what the log says")
     })
+}
+
+/// The term in which a cluster is founded.
+const FOUNDING_TERM: Term = Term(1);
+
+/// Whether the members are as somebody asked for.
+fn is_carried_out(change: MemberChange, members: &Configuration) -> bool {
+    match change {
+        MemberChange::AddLearner(id) => members.learners.contains(&id),
+        MemberChange::Promote(id) => members.is_voter(id),
+        MemberChange::Remove(id) => !members.contains(id),
+    }
 }
 
 /// Judges what a client is told.
@@ -116,12 +131,16 @@ pub(crate) fn judge_answer<P: Subject>(
                 Payload::Configuration(committed) => **committed == *members,
                 Payload::Noop | Payload::Command(_) => false,
             };
-            !members.is_joint() && ledger.entries().any(is_it)
+            let asked = state.configuration.asked_change(request);
+            !members.is_joint()
+                && asked.iter().all(|change| is_carried_out(*change, members))
+                && ledger.entries().any(is_it)
         }
-        Ok(Reply::Transferred) => teller.node().is_some_and(|node| {
-            node.leader().is_some_and(|leader| leader != node.id())
-                && ledger.leaders().last_key_value().is_some_and(|(term, _)| *term > dkv::raft::Term(1))
-        }),
+        Ok(Reply::Transferred) => {
+            let to = requests::transferee_of(request);
+            let has_led = |to| ledger.leaders().iter().any(|(term, id)| *id == to && *term > FOUNDING_TERM);
+            to.is_some_and(has_led) && teller.node().is_some_and(|node| node.leader() == to)
+        }
         Ok(Reply::Read { .. }) => false,
         Err(Failure::Refused(_)) => {
             let holds = |member: &Member<P>| match member.node() {

@@ -3,13 +3,19 @@
 //! Left out: how deep a run is, which stateright tells only at its end.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::configurations::Configuration;
-use crate::model::Counters;
+/// How far a run is, and whether it is to end.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// States whose actions were asked for. If that is every distinct state, the run was exhaustive.
+    pub expanded: AtomicU64,
+    /// Somebody wants the run to end.
+    pub stopped: AtomicBool,
+}
 
 /// The runs that are going on.
 #[derive(Debug, Default)]
@@ -23,19 +29,19 @@ struct Running {
     name: &'static str,
     /// How many states there will be.
     expected: Option<usize>,
-    counters: Arc<Counters>,
+    pace: Arc<Pace>,
     start: Instant,
 }
 
 /// A run that is going on, until this is dropped.
 pub(crate) struct Watched<'a> {
     watch: &'a Watch,
-    counters: Arc<Counters>,
+    pace: Arc<Pace>,
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.watch.running().retain(|running| !Arc::ptr_eq(&running.counters, &self.counters));
+        self.watch.running().retain(|running| !Arc::ptr_eq(&running.pace, &self.pace));
     }
 }
 
@@ -44,19 +50,19 @@ impl Watch {
         self.running.lock().expect("nobody panics with it")
     }
 
-    pub(crate) fn begin(&self, configuration: &Configuration, counters: &Arc<Counters>) -> Watched<'_> {
+    /// A run begins, of so many states if that is known.
+    pub(crate) fn begin(&self, name: &'static str, expected: Option<usize>, pace: &Arc<Pace>) -> Watched<'_> {
         let mut running = self.running();
-        let (name, expected) = (configuration.name, configuration.pinned.map(|(states, _)| states));
-        running.push(Running { name, expected, counters: counters.clone(), start: Instant::now() });
-        counters.stopped.store(self.stopped.load(Ordering::SeqCst), Ordering::Relaxed);
-        Watched { watch: self, counters: counters.clone() }
+        running.push(Running { name, expected, pace: pace.clone(), start: Instant::now() });
+        pace.stopped.store(self.stopped.load(Ordering::SeqCst), Ordering::Relaxed);
+        Watched { watch: self, pace: pace.clone() }
     }
 
     /// Ends all runs, and those that begin later at once. What they have not expanded makes them truncated.
     pub fn stop(&self) {
         let running = self.running();
         self.stopped.store(true, Ordering::SeqCst);
-        running.iter().for_each(|running| running.counters.stopped.store(true, Ordering::Relaxed));
+        running.iter().for_each(|running| running.pace.stopped.store(true, Ordering::Relaxed));
     }
 
     /// Whether somebody ended the runs.
@@ -69,7 +75,7 @@ impl Watch {
     #[must_use]
     pub fn line(&self) -> String {
         let describe = |running: &Running| {
-            let states = running.counters.expanded.load(Ordering::Relaxed);
+            let states = running.pace.expanded.load(Ordering::Relaxed);
             let seconds = running.start.elapsed().as_secs_f64().max(1e-3);
             let speed = states as f64 / seconds;
             let left = running.expected.map_or(String::new(), |expected| {

@@ -6,16 +6,16 @@
 //! induction that covers every pair in every state. A broken property becomes part of the state that the
 //! step leads to, and stateright finds it there.
 //!
-//! What is judged here reads of each member its [`Standing`] and nothing else,
-//! which is why the [`memo`](crate::memo) may remember the verdict under the standings.
+//! What is judged here reads of each member its [`Standing`], and of one that answers whom it takes for the
+//! leader, which is why the [`memo`](crate::memo) may remember the verdict under these.
 //!
 //! Left out: convergence ([`converge`](crate::converge)).
 
 use std::fmt;
 
 use dkv::cluster::invariants::Ledger;
-use dkv::raft::invariants::{self, Violation, Vitals, state_machine_safety};
-use dkv::raft::{Configuration as Members, Entry, NodeId};
+use dkv::raft::invariants::{self, Invariant, Verdict, Violation, Vitals, ensure, state_machine_safety};
+use dkv::raft::{Configuration as Members, Entry, EntryId, NodeId, Payload, SnapshotMeta};
 
 use crate::interned::Interned;
 use crate::letters::{Command, Subject};
@@ -132,7 +132,28 @@ pub(crate) fn judge_step<P: Subject>(
     }
     ledger.observe_step(Some(&vitals), node, &held, peers, disks)?;
     ledger.outlives_crashes(disks)?;
+    snapshot_is_of_the_log(node.log().snapshot(), &ledger, state)?;
     oracle::judge_machine(node.id(), &before.machine, member.executor.machine(), &ledger, told, state)?;
     told.iter().try_for_each(|told| oracle::judge_answer(told, member, &ledger, state))?;
     Ok(ledger)
+}
+
+/// A snapshot says of its members what the last entry up to there does that says anything.
+fn snapshot_is_of_the_log<P: Subject>(
+    snapshot: &SnapshotMeta,
+    ledger: &Ledger<Command>,
+    state: &State<P>,
+) -> Verdict {
+    let SnapshotMeta { last, configuration, .. } = snapshot;
+    let founding = Members::of_voters((0..usize::from(state.configuration.founders)).map(id_of));
+    let covered = ledger.entries().take_while(|entry| entry.id.index <= last.index);
+    let configurations = covered.filter_map(|entry| match &entry.payload {
+        Payload::Configuration(configuration) => Some(&**configuration),
+        Payload::Noop | Payload::Command(_) => None,
+    });
+    let expected = configurations.last().unwrap_or(&founding);
+    // A member without a snapshot knows of nobody.
+    ensure(*last == EntryId::ZERO || **configuration == *expected, Invariant::StateMachineSafety, || {
+        format!("a snapshot up to {last} is of {configuration}, and by the log it is of {expected}")
+    })
 }

@@ -152,7 +152,8 @@ impl Report {
             "depth": self.depth,
             "seconds": self.seconds,
             "core_seconds": self.core_seconds,
-            "states_per_second": self.states_per_second(),
+            // Not of runs that are shorter than the clock.
+            "states_per_second": (self.core_seconds >= 0.01).then(|| self.states_per_second()),
             "exhausted": self.is_exhausted(),
             "truncated": self.verdict == Verdict::Truncated,
             "actions": actions,

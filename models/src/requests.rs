@@ -3,9 +3,9 @@
 //! Every request of a run has a number of its own, across crashes too. Left out: that numbers rise over
 //! time, which replicas need only to forget old ones after thousands.
 
-use dkv::raft::RequestId;
+use dkv::raft::{NodeId, RequestId};
 
-/// Attempts are this far apart, so there are fewer proposals.
+/// Attempts are this far apart, so there are fewer proposals; and fewer members.
 const ATTEMPT: u64 = 0x10;
 const READ: u64 = 0x1000;
 const CHANGE: u64 = 0x2000;
@@ -42,8 +42,23 @@ pub fn change(number: u8) -> RequestId {
     RequestId(CHANGE + u64::from(number))
 }
 
-/// The `number`-th transfer, from 0.
+/// Which change of members a request is.
 #[must_use]
-pub fn transfer(number: u8) -> RequestId {
-    RequestId(TRANSFER + u64::from(number))
+pub fn change_of(request: RequestId) -> Option<usize> {
+    (CHANGE..TRANSFER)
+        .contains(&request.0)
+        .then(|| usize::try_from(request.0 - CHANGE).expect("a small number"))
+}
+
+/// The `number`-th transfer, from 0, to this member.
+#[must_use]
+pub fn transfer(number: u8, to: NodeId) -> RequestId {
+    assert!(to.0 < ATTEMPT, "members are few");
+    RequestId(TRANSFER + u64::from(number) * ATTEMPT + to.0)
+}
+
+/// To whom a transfer was asked for.
+#[must_use]
+pub fn transferee_of(request: RequestId) -> Option<NodeId> {
+    (request.0 >= TRANSFER).then(|| NodeId(request.0 % ATTEMPT))
 }

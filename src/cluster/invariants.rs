@@ -4,7 +4,7 @@
 //! committed and who ever led. Since a step changes one member, checking that member against the ledger
 //! and the others covers the step; the checks cost O(1) per entry that was appended or committed.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -13,10 +13,9 @@ use crate::raft::invariants::{
     Invariant, Verdict, Violation, Vitals, check_step, ensure, log_matching_at, term_monotonic,
     vote_stability,
 };
-use crate::raft::quorum::is_quorum;
 use crate::raft::{
     Command, Committed, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Message, Node,
-    NodeId, Raft, Rules, Term,
+    NodeId, Payload, Rules, Term,
 };
 
 /// What was ever committed, and who ever led.
@@ -28,7 +27,9 @@ pub struct Ledger<C> {
     forgotten: EntryId,
     /// The last entry that was first committed in each term.
     committed_in: BTreeMap<Term, Index>,
-    /// The configuration under which the last one was committed.
+    /// The last configuration that was committed.
+    configuration: Configuration,
+    /// The configuration under which the last entry was committed.
     governing: Configuration,
     leaders: BTreeMap<Term, NodeId>,
     /// The durable term and vote of every member that ever was, its last word before a crash.
@@ -43,6 +44,7 @@ impl<C: Command> Ledger<C> {
             committed: VecDeque::new(),
             forgotten: EntryId::ZERO,
             committed_in: BTreeMap::new(),
+            configuration: founding.clone(),
             governing: founding.clone(),
             leaders: BTreeMap::new(),
             sworn: BTreeMap::new(),
@@ -186,6 +188,12 @@ impl<C: Command> Ledger<C> {
                 format!("{id} installed a snapshot up to {base}, which was never committed")
             })?;
         }
+        // The configuration under which the leader counted: the one before this step, which may have left a joint
+        // phase. It is looked for in what is appended, since how a node counts follows from what it takes it for.
+        let counted_at = last_before.max(node.log().snapshot().last.index);
+        let appended = node.log().entries().rev().take_while(|entry| entry.id.index > self.last().index);
+        let counted = appended.filter(|entry| entry.id.index <= counted_at).find_map(configuration_of);
+        let governing = counted.unwrap_or(&self.configuration).clone();
         let mut is_new = false;
         for entry in node.log().range(held_from, node.commit_index()) {
             if entry.id.index <= self.last().index {
@@ -198,18 +206,16 @@ impl<C: Command> Ledger<C> {
                 ensure(entry.id.index == self.last().index.next(), Invariant::StateMachineSafety, || {
                     format!("{id} committed {} before the entries ahead of it", entry.id)
                 })?;
+                if let Some(configuration) = configuration_of(entry) {
+                    self.configuration = configuration.clone();
+                }
                 self.committed.push_back(entry.clone());
                 is_new = true;
             }
         }
         if is_new {
             self.committed_in.insert(node.term(), self.last().index);
-            // The configuration under which the leader counted: the one before this step, which may
-            // have left a joint phase.
-            let counted_at = last_before.max(node.log().snapshot().last.index);
-            self.governing = node.log().configuration_at(counted_at).clone();
-        }
-        if is_new {
+            self.governing = governing;
             self.check_quorum_holds(Invariant::CommittedOnQuorum, disks)?;
         }
         Ok(())
@@ -269,11 +275,23 @@ impl<C: Command> Ledger<C> {
         let holds = |disk: &Durable<C>| {
             disk.purged.index >= last.index || disk.entry(last.index).is_some_and(|entry| entry.id == last)
         };
-        // Counted by the published rule, whatever rules the nodes run under.
-        let on_quorum = is_quorum::<Raft>(&self.governing, |id| disks(id).is_some_and(holds));
+        // Counted here, and not by what the nodes count with: that would be wrong both times.
+        let is_majority = |voters: &BTreeSet<NodeId>| {
+            let held = voters.iter().filter(|id| disks(**id).is_some_and(holds)).count();
+            2 * held > voters.len()
+        };
+        let Configuration { voters, outgoing, .. } = &self.governing;
+        let on_quorum = is_majority(voters) && outgoing.as_ref().is_none_or(is_majority);
         ensure(on_quorum || last == EntryId::ZERO, invariant, || {
             format!("{last} is not on a quorum of the disks of {}", self.governing)
         })
+    }
+}
+
+fn configuration_of<C>(entry: &Entry<C>) -> Option<&Configuration> {
+    match &entry.payload {
+        Payload::Configuration(configuration) => Some(configuration),
+        Payload::Noop | Payload::Command(_) => None,
     }
 }
 

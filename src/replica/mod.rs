@@ -539,6 +539,11 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             self.compact &= behind > 0;
             return false;
         }
+        // Who founded the cluster is in no entry. A member that joined and has not seen a change yet would take a
+        // snapshot that says there are no members.
+        if self.node.log().configuration_at(self.node.applied_index()).voters.is_empty() {
+            return false;
+        }
         let sending = self.node.progress().is_some_and(|progress| {
             progress.values().any(|progress| matches!(progress.flow, Flow::Snapshot { .. }))
         });

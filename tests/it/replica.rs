@@ -33,7 +33,15 @@ struct Host {
 impl Host {
     fn new(id: NodeId, members: &[NodeId], snapshots: SnapshotPolicy) -> Host {
         let genesis = Durable::genesis(N0, Configuration::of_voters(members.iter().copied()));
-        let (replica, effects) = Replica::bootstrap(id, Limits::default(), snapshots, &genesis);
+        Host::around(Replica::bootstrap(id, Limits::default(), snapshots, &genesis))
+    }
+
+    /// A member that joins, with nothing on its disk.
+    fn joining(id: NodeId, snapshots: SnapshotPolicy) -> Host {
+        Host::around(Replica::restore(id, Limits::default(), snapshots, &Durable::empty(), Index::ZERO))
+    }
+
+    fn around((replica, effects): (Replica<u8, u8>, Effects<u8, u8>)) -> Host {
         let mut host = Host {
             replica,
             answers: Vec::new(),
@@ -195,6 +203,23 @@ fn whoever_waits_at_a_follower_is_counted() {
     follower.receive(N0, 1, Message::ReadIndexResponse { request: RequestId(4), index: Some(Index(9)) });
     assert_eq!(follower.answers, [], "the entry is not here yet");
     assert_eq!(follower.waiting(), 5);
+}
+
+#[test]
+fn a_member_that_joins_takes_no_snapshot_before_it_knows_of_any_members() {
+    let mut host = Host::joining(N2, SnapshotPolicy { every_entries: 1, keep_entries: 0 });
+    let entry = |index, payload| Entry { id: EntryId::new(Term(1), Index(index)), payload };
+    let append = |prev, entry: Entry<u8>| {
+        let prev = if prev == 0 { EntryId::ZERO } else { EntryId::new(Term(1), Index(prev)) };
+        Message::AppendEntries { prev, leader_commit: entry.id.index, entries: vec![entry] }
+    };
+    host.receive(N0, 1, append(0, entry(1, Payload::Command(7))));
+    host.step(Input::Compact);
+    assert_eq!(host.replica.node().applied_index(), Index(1));
+    assert_eq!(host.snapshots, 0, "it would say that there are no members");
+    let joined = Configuration::of_voters([N0, N1, N2]);
+    host.receive(N0, 1, append(1, entry(2, Payload::Configuration(Box::new(joined)))));
+    assert_eq!(host.snapshots, 1, "one is due");
 }
 
 #[test]

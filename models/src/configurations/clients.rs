@@ -119,5 +119,12 @@ pub(super) fn clients() -> Vec<Configuration> {
             pinned: Some((5_804_664, 23_585_246)),
             ..base("session-snapshot", "a request is sent again to whom a snapshot told of its session")
         },
+        Configuration {
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 1), (Reads, 1), (Heartbeats, 1)]),
+            shows: &[ReadServed, CommittedBeforeTheLeaderSynced],
+            pinned: Some((434_514, 1_681_217)),
+            ..base("read-disk", "reads while the leader has committed what is not on its own disk yet")
+        },
     ]
 }

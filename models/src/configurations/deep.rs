@@ -102,5 +102,19 @@ pub(super) fn deep() -> Vec<Configuration> {
             pinned: Some((7_864_233, 37_620_587)),
             ..base("deep-session-crash", "a session whose requests are in a snapshot, and a crash")
         },
+        Configuration {
+            replicas: 4,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Changes, 1), (Compactions, 1), (Crashes, 1)]),
+            changes: &[&[MemberChange::AddLearner(NodeId(3)), MemberChange::Remove(NodeId(2))]],
+            limits: Limits { chunk_bytes_max: CHUNK_BYTES, ..Limits::default() },
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RestartedFromSnapshot, SnapshotInstalled, UnsyncedWritesLost],
+            pinned: Some((28_592_440, 151_647_766)),
+            ..base(
+                "deep-snapshot-joint",
+                "a snapshot in the middle of a change of members, and a crash before or after it is durable",
+            )
+        },
     ]
 }

@@ -111,7 +111,7 @@ impl Configuration {
             snapshots: SnapshotPolicy::default(),
             prelude: Vec::new(),
             shows: &[],
-            converge_every: 256,
+            converge_every: 32,
             pinned: None,
         }
     }
@@ -130,6 +130,18 @@ impl Configuration {
     pub fn asked(&self, request: RequestId) -> Option<Command> {
         let number = requests::proposal_of(request)?;
         Some(self.command(u8::try_from(number).expect("proposals are few")))
+    }
+
+    /// The position in the list of the `number`-th change that an operator asks for, from 0.
+    #[must_use]
+    pub fn change(&self, number: usize) -> usize {
+        number % self.changes.len()
+    }
+
+    /// What a request asked to change, if it was about members.
+    #[must_use]
+    pub fn asked_change(&self, request: RequestId) -> &'static [MemberChange] {
+        requests::change_of(request).map_or(&[], |number| self.changes[self.change(number)])
     }
 }
 
@@ -184,13 +196,13 @@ pub fn all() -> Vec<Configuration> {
 
 /// In one term: what happens to entries.
 fn replication() -> Vec<Configuration> {
-    let base = Configuration::base;
+    // From every state: this is what replication is for.
+    let base = |name, reason| Configuration { converge_every: 1, ..Configuration::base(name, reason) };
     vec![
         Configuration {
             set: Set::Quick,
             budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
             shows: AFTER_A_CUT_WITH_TWO,
-            converge_every: 1,
             pinned: Some((27_405, 92_254)),
             ..base("quick", "propose, partition, heal in seconds; convergence from every state")
         },
@@ -199,7 +211,6 @@ fn replication() -> Vec<Configuration> {
             sync: DiskSync::Explicit,
             budgets: Counts::of(&[(Proposals, 1), (Partitions, 1), (Heartbeats, 1)]),
             shows: AFTER_A_CUT_ON_DISKS,
-            converge_every: 1,
             pinned: Some((5_554, 18_716)),
             ..base("quick-disk", "the same with disks that take their time")
         },
@@ -274,6 +285,14 @@ fn snapshots() -> Vec<Configuration> {
             shows: &[RestartedFromSnapshot, UnsyncedWritesLost],
             pinned: Some((4_504_745, 21_078_794)),
             ..base("snapshot-crash", "a crash between a snapshot, its mark, and the entries behind it")
+        },
+        Configuration {
+            replicas: 4,
+            budgets: Counts::of(&[(Changes, 1), (Compactions, 1), (Crashes, 1)]),
+            changes: &[&[MemberChange::AddLearner(NodeId(3)), MemberChange::Remove(NodeId(2))]],
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[RestartedFromSnapshot, SnapshotInstalled],
+            ..base("snapshot-joint", "a snapshot in the middle of a change of members, and a crash after it")
         },
     ]
 }

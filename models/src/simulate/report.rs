@@ -42,13 +42,14 @@ impl Report {
         self.tally.steps as f64 / self.core_seconds.max(1e-9)
     }
 
-    /// The exit status that this report asks for: 0 nothing broke, 1 something did, 3 interrupted.
+    /// The exit status that this report asks for: 0 nothing broke, 1 something did or what was to be met was not, 3
+    /// interrupted.
     #[must_use]
     pub fn status(&self) -> u8 {
         match (&self.violation, self.is_interrupted) {
             (Some(_), _) => 1,
             (None, true) => 3,
-            (None, false) => 0,
+            (None, false) => u8::from(!self.unseen.is_empty()),
         }
     }
 

@@ -144,7 +144,9 @@ impl Model for Bounds {
     }
 
     fn actions(&self, cluster: &Cluster<u8>, actions: &mut Vec<Action<u8>>) {
-        self.counters.expand();
+        if !self.counters.expand() {
+            return;
+        }
         let proposed = cluster.committed.len() + cluster.open.len();
         let logs = logs(cluster);
         for (id, replica) in &cluster.replicas {

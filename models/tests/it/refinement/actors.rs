@@ -17,6 +17,7 @@ use dkv_models::exhaust::exhaust;
 use dkv_models::layers::{self, budgets};
 use dkv_models::memo::Stepping;
 use dkv_models::model::Replication;
+use dkv_models::progress::Watch;
 use dkv_models::refinement::{Shown, project};
 use dkv_models::{spec, state};
 use stateright::Model;
@@ -29,7 +30,7 @@ fn counts(report: &Report) -> (usize, usize, usize) {
 #[test]
 fn the_actor_model_is_exhausted_with_frozen_counts() {
     let layer = layers::named("actors-quick").expect("it exists");
-    let (first, second) = (layer.check(None), layer.check(None));
+    let (first, second) = (layer.check(None, &Watch::default()), layer.check(None, &Watch::default()));
     assert_eq!(first.verdict, Verdict::Holds, "{}", first.line());
     assert_eq!(counts(&first), (31_827, 90_817, 29), "the reachable states changed");
     assert_eq!(counts(&first), counts(&second), "two runs differ");
@@ -40,10 +41,14 @@ fn the_actor_model_is_exhausted_with_frozen_counts() {
 #[test]
 fn what_was_cut_short_or_shows_nothing_does_not_pass() {
     let layer = layers::named("actors-quick").expect("it exists");
-    assert_eq!(layer.check(NonZeroUsize::new(5_000)).verdict, Verdict::Truncated);
+    assert_eq!(layer.check(NonZeroUsize::new(5_000), &Watch::default()).verdict, Verdict::Truncated);
     let mut other = layer;
     other.frozen = (31_827, 90_816);
-    assert_eq!(other.check(None).status(), 1, "a run with other counts than the frozen ones fails");
+    assert_eq!(
+        other.check(None, &Watch::default()).status(),
+        1,
+        "a run with other counts than the frozen ones fails"
+    );
     let still = exhaust("actors", None, || Actors::<Raft>::new(3, Limits::default(), budgets(1, 0, 0, 1)));
     let Verdict::Vacuous(unseen) = &still.verdict else { panic!("{}", still.line()) };
     assert!(unseen.contains(&"commits_while_one_is_cut_off"), "{unseen:?}");
