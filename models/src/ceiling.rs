@@ -3,7 +3,8 @@
 //! Five counters, any of which may grow. Like the large configurations it has millions of states, five
 //! transitions out of each, and nearly every order of two actions leads to the same state; a state is
 //! eight bytes and a step is one addition. What is left is the checker: its set of states, which is far
-//! larger than a cache and is asked once per transition, and a path for each state.
+//! larger than a cache and is asked once per transition, and a path for each state. The larger that set, the longer
+//! it takes to answer, so there are about as many states as in the largest configuration.
 //!
 //! Left out: a state of realistic size, so that no model can be expected to reach this.
 
@@ -79,11 +80,14 @@ impl fmt::Display for Ceiling {
     }
 }
 
-/// Runs it over about three million states.
+/// Runs it over about so many states, at least three million.
 #[must_use]
-pub fn measure() -> Ceiling {
+pub fn measure(states: usize) -> Ceiling {
+    const LEAST: f64 = 20.0;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the conversion saturates
+    let most = ((states as f64).powf(1.0 / COUNTERS as f64).max(LEAST).round() - 1.0) as u8;
     let (start, start_core) = (Instant::now(), process_seconds());
-    let checker = Counting { most: 19 }.checker().threads(1).spawn_dfs().join();
+    let checker = Counting { most }.checker().threads(1).spawn_dfs().join();
     let seconds = start.elapsed().as_secs_f64();
     let seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);
     Ceiling { states: checker.unique_state_count(), transitions: checker.state_count() - 1, seconds }

@@ -371,7 +371,9 @@ fn main() -> ExitCode {
         }
         Command::Replay { file, shipped, states } => ExitCode::from(replay(&file, shipped, states)),
         Command::Bench { selection } => {
-            let ceiling = ceiling::measure();
+            let known =
+                selection.configurations().into_iter().filter_map(|configuration| configuration.pinned);
+            let ceiling = ceiling::measure(known.map(|(states, _)| states).max().unwrap_or(0));
             say(&ceiling.to_string());
             let run = run(&selection, None, |_| {});
             say(&run.summary());

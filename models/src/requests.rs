@@ -60,5 +60,5 @@ pub fn transfer(number: u8, to: NodeId) -> RequestId {
 /// To whom a transfer was asked for.
 #[must_use]
 pub fn transferee_of(request: RequestId) -> Option<NodeId> {
-    (request.0 >= TRANSFER).then(|| NodeId(request.0 % ATTEMPT))
+    (request.0 >= TRANSFER).then_some(NodeId(request.0 % ATTEMPT))
 }

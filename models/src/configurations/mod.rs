@@ -292,6 +292,7 @@ fn snapshots() -> Vec<Configuration> {
             changes: &[&[MemberChange::AddLearner(NodeId(3)), MemberChange::Remove(NodeId(2))]],
             prelude: vec![Action::Propose { at: 0 }],
             shows: &[RestartedFromSnapshot, SnapshotInstalled],
+            pinned: Some((5_391_535, 25_775_196)),
             ..base("snapshot-joint", "a snapshot in the middle of a change of members, and a crash after it")
         },
     ]
