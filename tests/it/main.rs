@@ -19,6 +19,7 @@ mod scenarios;
 mod seeds;
 mod shrinking;
 mod sim_command;
+mod store_values;
 mod tidy;
 mod tree;
 mod values;

@@ -57,10 +57,11 @@ mod reference;
 mod regressions;
 #[path = "../it/replica.rs"]
 mod replica_promises;
+#[path = "../it/store_values.rs"]
+mod store_values;
 #[cfg(feature = "thorough")]
 #[path = "../it/tree.rs"]
 mod tree;
-
 #[path = "../it/values.rs"]
 mod values;
 #[cfg(feature = "thorough")]

@@ -24,5 +24,7 @@ pub mod replica;
 
 #[path = "../it/cases.rs"]
 mod cases;
+#[path = "../it/store_values.rs"]
+mod store_values;
 #[path = "../it/tree.rs"]
 mod tree;

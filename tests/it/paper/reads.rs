@@ -172,6 +172,18 @@ fn a_read_from_an_older_term_is_served() {
     assert_eq!(only!(host.receive(3, 4, answer(1)), ReadIndexResponse { index: Some(_), .. }).len(), 1);
 }
 
+/// What an earlier leader confirmed after the read was asked for stays confirmed, whatever the term is by then.
+#[test]
+fn an_answer_of_an_earlier_term_serves_the_read() {
+    let mut follower = Host::new(2, disk(THREE, 4, &[]));
+    follower.receive(1, 4, beat(0, 0));
+    let request = RequestId(7);
+    assert_eq!(follower.read(7), [(1, ReadIndex { request })]);
+    follower.receive(3, 5, beat(0, 0));
+    follower.receive(1, 4, ReadIndexResponse { request, index: Some(i(1)) });
+    assert_eq!(follower.reads, [served(7, 1)]);
+}
+
 /// Diss. §6.4: without a leader there is nobody to ask; a forwarded read is not forwarded again.
 #[test]
 fn a_read_without_a_leader_is_refused() {

@@ -44,6 +44,16 @@ fn the_leader_appends_and_replicates() {
     assert_eq!(terms(&host), [4, 4, 4]);
 }
 
+/// A proposal of nothing, or of more than may ever be uncommitted, would never be taken, and is not asked again.
+#[test]
+fn proposals_that_can_never_be_taken_are_invalid() {
+    let mut host = settled_leader(Limits { uncommitted_entries_max: 2, ..Limits::default() });
+    assert_eq!(host.propose(&[]), Err(Refusal::InvalidProposal));
+    assert_eq!(host.propose(&[1, 2, 3]), Err(Refusal::InvalidProposal));
+    assert!(host.propose(&[1, 2]).is_ok());
+    assert_eq!(host.propose(&[3]), Err(Refusal::Busy), "this one may be asked again");
+}
+
 /// §5.3: a request that is not for the leader is refused with the leader it knows (§8).
 #[test]
 fn others_refuse_proposals_and_name_the_leader() {

@@ -223,6 +223,37 @@ fn repeated_and_early_chunks_change_nothing() {
     assert_eq!(host.installs.len(), 1, "it is verified once");
 }
 
+/// What was not asked to be installed is not installed: the report of another snapshot, or of one that is not
+/// complete.
+#[test]
+fn only_what_was_to_be_installed_is_installed() {
+    let mut host = Host::with_limits(3, Durable::empty(), CHUNKS);
+    host.is_install_slow = true;
+    host.receive(1, 4, chunk(5, 4, 0));
+    host.receive(1, 4, chunk(5, 4, 4));
+    let _ = host.step(Input::SnapshotInstalled(at(5, 4)));
+    assert_eq!((host.mail(), host.node.log().last()), (vec![], at(0, 0)), "a chunk is missing");
+    host.receive(1, 4, chunk(5, 4, 8));
+    let _ = host.step(Input::SnapshotInstalled(at(4, 4)));
+    assert_eq!((host.mail(), host.node.log().last()), (vec![], at(0, 0)), "that is another one");
+    let _ = host.step(Input::SnapshotInstalled(at(5, 4)));
+    assert_eq!((host.mail(), host.node.log().last()), (vec![(1, installed(5, 4))], at(5, 4)));
+}
+
+/// §7: a log that has caught up while the snapshot was verified is kept.
+#[test]
+fn a_log_that_has_caught_up_meanwhile_is_kept() {
+    let mut host = Host::with_limits(3, Durable::empty(), CHUNKS);
+    host.is_install_slow = true;
+    send_all(&mut host, 5, 4);
+    let entries = (1..=6).map(|index| entry(index, 4)).collect();
+    host.receive(1, 4, AppendEntries { prev: at(0, 0), entries, leader_commit: i(6) });
+    assert_eq!(host.node.commit_index(), i(6));
+    let _ = host.step(Input::SnapshotInstalled(at(5, 4)));
+    let log = host.node.log();
+    assert_eq!((log.purged(), log.last(), host.node.commit_index()), (at(0, 0), at(6, 4), i(6)));
+}
+
 /// A follower that restarts has staged nothing and says so.
 #[test]
 fn a_restart_begins_the_snapshot_anew() {
