@@ -1,5 +1,7 @@
 //! `cargo model`: checks the models, shows them in a browser, measures their speed.
 
+mod saved;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -16,10 +18,8 @@ use dkv_models::check::{Report, check_all};
 use dkv_models::configurations::{self, Configuration, Set};
 use dkv_models::hunt::{self, table};
 use dkv_models::layers::{self, Layer};
-use dkv_models::letters::Subject;
 use dkv_models::progress::{Watch, peak_bytes, process_seconds};
 use dkv_models::simulate::{self, Bound, simulate};
-use dkv_models::trace::{End, Played, Trace};
 use dkv_models::{ceiling, explorer};
 use serde_json::{Value, json};
 
@@ -80,8 +80,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:3000")]
         address: SocketAddr,
     },
-    /// Plays a saved path step by step, and prints where the Explorer shows it. Exit status: 0 it ends as it
-    /// says, 1 it does not, 2 it cannot be read.
+    /// Plays a saved path or scenario step by step, and prints where the Explorer shows a path. Exit status: 0
+    /// it ends as it says, 1 it does not, 2 it cannot be read.
     Replay {
         /// A file that `bugs --save` wrote; or the name of a bug.
         #[arg(value_name = "TRACE")]
@@ -369,7 +369,7 @@ fn main() -> ExitCode {
                 }
             }
         }
-        Command::Replay { file, shipped, states } => ExitCode::from(replay(&file, shipped, states)),
+        Command::Replay { file, shipped, states } => ExitCode::from(saved::play(&file, shipped, states)),
         Command::Bench { selection } => {
             let known =
                 selection.configurations().into_iter().filter_map(|configuration| configuration.pinned);
@@ -453,55 +453,6 @@ fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsi
         (false, true) => 3,
         (false, false) => 1,
     }
-}
-
-/// Plays a saved path, and returns the exit status.
-fn replay(file: &Path, shipped: bool, states: bool) -> u8 {
-    // A bug's name stands for its file.
-    let named = Path::new(explorer::TRACES).join(file).with_extension("trace");
-    let file = if !file.exists() && named.exists() { named } else { file.to_owned() };
-    let trace = std::fs::read_to_string(&file).map_err(|error| error.to_string());
-    let trace: Trace = match trace.and_then(|text| text.parse()) {
-        Ok(trace) => trace,
-        Err(error) => {
-            eprintln!("error: {}: {error}", file.display());
-            return 2;
-        }
-    };
-    let bug = trace.bug.filter(|_| !shipped);
-    match bug {
-        None => tell(&trace, &trace.play::<Shipped>(), bug, states),
-        Some(_) => with_bug(bug, || tell(&trace, &trace.play::<Injected>(), bug, states)),
-    }
-}
-
-fn tell<P: Subject>(trace: &Trace, played: &Played<P>, bug: Option<Bug>, states: bool) -> u8 {
-    let name = trace.configuration.name;
-    say(&bug.map_or(format!("{name}, as it ships"), |bug| format!("{name} with {bug}: {}", bug.summary())));
-    for (number, (action, state)) in (1..).zip(trace.actions.iter().zip(&played.states[1..])) {
-        say(&format!("{number:>4}  {action}"));
-        if states {
-            say(&format!("{state:?}\n"));
-        }
-    }
-    let done = played.choices.len();
-    let end = match &played.end {
-        End::Holds => "every property holds".to_owned(),
-        End::Broken(broken) => format!("VIOLATED {broken}"),
-        End::Impossible => format!("step {} is impossible: {}", done + 1, trace.actions[done]),
-    };
-    say(&end);
-    let options = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
-    say(&format!(
-        "`cargo model explore {name}{options}` shows it at http://127.0.0.1:3000{}",
-        played.fragment()
-    ));
-    let is_as_expected = match &played.end {
-        End::Broken(broken) => bug.is_some() && broken.property == trace.property,
-        // Under the rules that ship, the path may lead elsewhere.
-        End::Holds | End::Impossible => bug.is_none(),
-    };
-    u8::from(!is_as_expected)
 }
 
 /// Runs what is selected, tells on standard error how far it is, and ends early when it is interrupted.
