@@ -6,7 +6,7 @@
 //! build, no models and no command. The unit tests of the core are in it, the sentences of the paper, the
 //! scenarios with their goldens, the exams; and with the feature `thorough`, for what these do not notice, quorums
 //! against brute force, the abstract reference, and simulated worlds. `stages` runs them, `run` tries the
-//! mutants, and `docs/verification.md` has the result.
+//! mutants, and `docs/verification.md` says how far that is.
 //!
 //! Left out, for time: the models, which `cargo test` tries the rest with, and tests of what is not mutated.
 #![allow(
