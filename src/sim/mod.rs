@@ -34,13 +34,14 @@
 //! rest as a scenario.
 //!
 //! **Where things are.** [`action`] is the alphabet, [`plan`] what is drawn first, `agenda`, `schedule`, `patience`
-//! (clients) and `nemesis` what is drawn later; `world`, `client`, `requests` and `oracle` carry out and judge;
+//! (clients) and `nemesis` what is drawn later, `absence` who the others can do without; `world`, `client`, `requests` and `oracle` carry out and judge;
 //! [`history`] and [`linearizable`] judge clients; [`coverage`] and `shapes` count what was reached.
 //!
 //! Left out: state machines that fail, disks that lie, bytes that change on the wire; a store that applies on
 //! another thread (it is in line here); watches and leases, which the store does not have yet; real time, which
 //! does not exist here. What simulation cannot show is said in `docs/verification.md`.
 
+mod absence;
 pub mod action;
 mod agenda;
 mod client;

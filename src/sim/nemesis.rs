@@ -1,8 +1,9 @@
 //! The nemesis: partitions, crashes, disks, clocks, and operators who change members at bad times.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::absence::{committed_configuration, is_spared, lost_members};
 use super::action::{Action, ClientNumber};
 use super::agenda::Due;
 use super::client::Client;
@@ -10,16 +11,11 @@ use super::coverage::{Fault, Shape};
 use super::plan::{ELECTION_TIMEOUT_MS, MEMBERS_MAX, Trouble};
 use super::schedule::{Phase, Schedule};
 use super::world::{StoreOf, World};
-use crate::cluster::invariants::Ledger;
 use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
 use crate::raft::progress::Flow;
-use crate::raft::quorum::is_quorum;
-use crate::raft::{
-    Command, Configuration, Entry, EntryId, MemberChange, Message, NodeId, Payload, Raft, SnapshotMeta,
-};
-use crate::replica;
+use crate::raft::{Configuration, MemberChange, NodeId};
 
 /// How far clocks are off, in thousandths.
 const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
@@ -420,14 +416,6 @@ where
     member.machine().applied().index.0 == 0
 }
 
-fn lost_members<P: Policies, K: kv::Rules>(world: &World<P, K>) -> impl Iterator<Item = NodeId> + '_
-where
-    StoreOf<K>: Default,
-{
-    let members = world.cluster().members().iter();
-    members.filter(|(_, member)| member.has_lost_disk()).map(|(id, _)| *id)
-}
-
 /// Whether the configuration that results from `changes` has a majority of voters that have their disks.
 fn is_livable<P: Policies, K: kv::Rules>(
     world: &World<P, K>,
@@ -446,114 +434,4 @@ where
     }
     let lost = lost_members(world).filter(|id| voters.contains(id)).count();
     voters.is_empty() || voters.len() - lost > voters.len() / 2
-}
-
-/// Whether the others can do without these members and those that lost their disk: every configuration that
-/// anybody may still act under has its majorities, and somebody can be elected.
-pub(super) fn is_spared<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
-where
-    StoreOf<K>: Default,
-{
-    let gone: BTreeSet<NodeId> = gone.iter().copied().chain(lost_members(world)).collect();
-    let holds = |voters: &BTreeSet<NodeId>| voters.difference(&gone).count() > voters.len() / 2;
-    let is_fine = |configuration: &Configuration| {
-        configuration.voters.is_empty()
-            || (holds(&configuration.voters) && configuration.outgoing.as_ref().is_none_or(holds))
-    };
-    let cluster = world.cluster();
-    let of_disks = cluster.members().values().map(|member| member.disk().synced());
-    let of_disks = of_disks.flat_map(|disk| in_force(cluster.ledger(), &disk.snapshot, disk.entries.iter()));
-    let logs = cluster.nodes().map(crate::raft::Node::log);
-    let of_logs = logs.flat_map(|log| in_force(cluster.ledger(), log.snapshot(), log.entries()));
-    // What is on its way to somebody arrives.
-    let packets = cluster.links().loaded().into_iter().flat_map(|(link, _)| cluster.links().on(link));
-    let sent = packets.filter_map(|packet| match packet {
-        replica::Packet::Raft { envelope, .. } => match &envelope.message {
-            Message::AppendEntries { entries, .. } => Some(entries),
-            _ => None,
-        },
-        replica::Packet::Forward { .. } => None,
-    });
-    let sent =
-        sent.flat_map(|entries| entries.iter().filter(|entry| !is_committed(cluster.ledger(), entry.id)));
-    let under_way = sent.filter_map(configuration_of);
-    of_disks.chain(of_logs).chain(under_way).all(is_fine) && has_candidate(world, &gone)
-}
-
-/// The latest configuration that was committed, as far as anybody still has it.
-pub(super) fn committed_configuration<P: Policies, K: kv::Rules>(world: &World<P, K>) -> &Configuration
-where
-    StoreOf<K>: Default,
-{
-    let ledger = world.cluster().ledger();
-    let disks = world.cluster().members().values().map(|member| member.disk().synced());
-    let known = disks.flat_map(|disk| {
-        let entries = disk.entries.iter().filter(|entry| is_committed(ledger, entry.id));
-        let later = entries.filter_map(|entry| Some((entry.id.index, configuration_of(entry)?)));
-        core::iter::once((disk.snapshot.last.index, &*disk.snapshot.configuration)).chain(later)
-    });
-    let latest = known.max_by_key(|(index, _)| *index);
-    latest.map(|(_, configuration)| configuration).expect("a cluster has members")
-}
-
-/// The configurations of a log that its owner may act under: the latest committed one, which nothing takes back,
-/// and all after it.
-fn in_force<'a, C: Command + 'a>(
-    ledger: &Ledger<C>,
-    snapshot: &'a SnapshotMeta,
-    entries: impl Iterator<Item = &'a Entry<C>>,
-) -> Vec<&'a Configuration> {
-    let mut in_force = Vec::from([&*snapshot.configuration]);
-    for entry in entries.filter(|entry| entry.id.index > snapshot.last.index) {
-        let Some(configuration) = configuration_of(entry) else { continue };
-        if is_committed(ledger, entry.id) {
-            in_force.clear();
-        }
-        in_force.push(configuration);
-    }
-    in_force
-}
-
-fn configuration_of<C>(entry: &Entry<C>) -> Option<&Configuration> {
-    match &entry.payload {
-        Payload::Configuration(configuration) => Some(configuration),
-        Payload::Noop | Payload::Command(_) => None,
-    }
-}
-
-/// Whether this entry was committed. What everybody has compacted was.
-fn is_committed<C: Command>(ledger: &Ledger<C>, id: EntryId) -> bool {
-    id.index <= ledger.last().index && ledger.entry(id.index).is_none_or(|entry| entry.id == id)
-}
-
-/// Whether one of the others is a voter in its own configuration and has a log that a quorum of it votes
-/// for. Majorities alone do not say so: a member that is a learner to itself and a voter to a candidate
-/// with an older log refuses its vote, and does not campaign (dissertation §4.2.1, §3.6.1).
-fn has_candidate<P: Policies, K: kv::Rules>(world: &World<P, K>, gone: &BTreeSet<NodeId>) -> bool
-where
-    StoreOf<K>: Default,
-{
-    let present = world.cluster().members().iter().filter(|(id, _)| !gone.contains(id));
-    let logs: BTreeMap<NodeId, (EntryId, &Configuration)> = present
-        .map(|(id, member)| {
-            let log = member.replica().map(|replica| replica.node().log());
-            let disk = member.disk().synced();
-            let on_disk = || {
-                (
-                    disk.last(),
-                    disk.entries
-                        .iter()
-                        .rev()
-                        .find_map(configuration_of)
-                        .unwrap_or(&disk.snapshot.configuration),
-                )
-            };
-            (*id, log.map_or_else(on_disk, |log| (log.last(), log.configuration().1)))
-        })
-        .collect();
-    let order = |last: EntryId| (last.term, last.index);
-    logs.iter().any(|(id, (last, configuration))| {
-        let votes = |voter| logs.get(&voter).is_some_and(|(other, _)| order(*other) <= order(*last));
-        configuration.is_voter(*id) && is_quorum::<Raft>(configuration, votes)
-    })
 }

@@ -21,10 +21,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::absence::{committed_configuration, is_spared};
 use super::action::{Action, ClientNumber};
 use super::client::{self, Session, What};
 use super::history::Call;
-use super::nemesis::{committed_configuration, is_spared};
 use super::plan::Plan;
 use super::replay::{LIVENESS, stuck_calm};
 use super::world::{Failure, OPERATOR_REQUESTS_MAX, StoreOf, World};
