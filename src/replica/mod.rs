@@ -188,6 +188,30 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             + usize::from(self.transfer.is_some())
     }
 
+    /// Whether this request is in the log here and `origin`, this replica or another, is to be told what becomes of it.
+    #[must_use]
+    pub fn has_proposed(&self, origin: NodeId, request: RequestId) -> bool {
+        self.proposals.values().any(|waiting| (waiting.origin, waiting.request) == (origin, request))
+    }
+
+    /// Whether a client of this replica waits for the answer to this request.
+    #[must_use]
+    pub fn is_waiting(&self, request: RequestId) -> bool {
+        self.has_proposed(self.node.id(), request)
+            || self.forwarded.contains(&request)
+            || self.asking.contains(&request)
+            || self.reads.iter().any(|(_, read)| *read == request)
+            || self.answered.keys().any(|(_, answered)| *answered == request)
+            || self.change.is_some_and(|(_, change)| change == request)
+            || self.transfer.is_some_and(|(_, transfer)| transfer == request)
+    }
+
+    /// How many requests wait for what only others can tell: that a leader took them, or how far a read must see.
+    #[must_use]
+    pub fn requests_with_others(&self) -> usize {
+        self.forwarded.len() + self.asking.len()
+    }
+
     /// Takes one input and says what to do about it. The only mutator.
     pub fn step(&mut self, input: Input<C, A>) -> Effects<C, A> {
         use crate::raft::Input as NodeInput;
@@ -446,7 +470,9 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
 
     fn cancel(&mut self, request: RequestId, effects: &mut Effects<C, A>) {
         let proposals = self.proposals.len();
-        self.proposals.retain(|_, waiting| waiting.request != request);
+        // Each replica numbers its own clients' requests: another's may have the same number.
+        let own = self.node.id();
+        self.proposals.retain(|_, waiting| waiting.request != request || waiting.origin != own);
         let mut found = self.proposals.len() < proposals;
         found |= self.forwarded.remove(&request);
         found |= self.asking.remove(&request);

@@ -269,6 +269,21 @@ fn a_client_of_a_leader_that_gives_up_is_told_so_once() {
     }
 }
 
+/// Replicas number the requests of their own clients: another's may have the same number.
+#[test]
+fn a_client_that_gives_up_leaves_the_same_number_of_another_replica_alone() {
+    let mut leader = Host::new(N0, &[N0, N1, N2], SnapshotPolicy::default());
+    leader.propose([1]);
+    leader.receive_forward(N1, Forward::Propose { request: RequestId(1), term: Term(1), command: 7 });
+    gives_up(&mut leader, 1);
+    assert!(leader.replica.has_proposed(N1, RequestId(1)) && !leader.replica.has_proposed(N0, RequestId(1)));
+    leader.receive(N1, 1, Message::AppendAccepted { matched: leader.last() });
+    let outcome = Ok((EntryId::new(Term(1), Index(2)), 7));
+    assert_eq!(leader.forwards, [(N1, Forward::Answer { request: RequestId(1), outcome })]);
+    leader.step(Input::Cancel(RequestId(1)));
+    assert_eq!(leader.answers.len(), 1, "nobody here waits any more");
+}
+
 #[test]
 fn a_client_of_a_follower_that_gives_up_is_told_so_once() {
     let mut follower = Host::new(N1, &[N0, N1, N2], SnapshotPolicy::default());
