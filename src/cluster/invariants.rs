@@ -17,6 +17,7 @@ use crate::raft::{
     Command, Committed, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Message, Node,
     NodeId, Payload, Rules, Term,
 };
+use crate::replica::{self, Effects, Forward, Input, Packet, Replica, Request};
 
 /// What was ever committed, and who ever led.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,11 +191,13 @@ impl<C: Command> Ledger<C> {
         }
         // The configuration under which the leader counted: the one before this step, which may have left a joint
         // phase. It is looked for in what is appended, since how a node counts follows from what it takes it for.
-        let counted_at = last_before.max(node.log().snapshot().last.index);
-        let appended = node.log().entries().rev().take_while(|entry| entry.id.index > self.last().index);
-        let counted = appended.filter(|entry| entry.id.index <= counted_at).find_map(configuration_of);
-        let governing = counted.unwrap_or(&self.configuration).clone();
-        let mut is_new = false;
+        let is_new = node.commit_index() > self.last().index;
+        let governing = is_new.then(|| {
+            let counted_at = last_before.max(node.log().snapshot().last.index);
+            let appended = node.log().entries().rev().take_while(|entry| entry.id.index > self.last().index);
+            let counted = appended.filter(|entry| entry.id.index <= counted_at).find_map(configuration_of);
+            counted.unwrap_or(&self.configuration).clone()
+        });
         for entry in node.log().range(held_from, node.commit_index()) {
             if entry.id.index <= self.last().index {
                 let same =
@@ -210,10 +213,9 @@ impl<C: Command> Ledger<C> {
                     self.configuration = configuration.clone();
                 }
                 self.committed.push_back(entry.clone());
-                is_new = true;
             }
         }
-        if is_new {
+        if let Some(governing) = governing {
             self.committed_in.insert(node.term(), self.last().index);
             self.governing = governing;
             self.check_quorum_holds(Invariant::CommittedOnQuorum, disks)?;
@@ -376,6 +378,59 @@ where
         })?;
     }
     Ok(())
+}
+
+/// Who waits for an answer of a replica once it has taken an input, if it tells nobody anything.
+///
+/// `exactly_once`, of answers: a replica answers each request that it took once, and forgets nobody. So those who
+/// wait after a step and those who were answered in it are as many as waited before and came with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    waiting: usize,
+    /// A request of another replica may have come before, and then nobody more waits.
+    may_be_copy: bool,
+}
+
+impl Asked {
+    /// Nobody has asked: it has just started.
+    pub const NOTHING: Asked = Asked { waiting: 0, may_be_copy: false };
+
+    /// Who waits for `replica`, and who comes with `input`.
+    #[must_use]
+    pub fn of<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(
+        replica: &Replica<C, A, R>,
+        input: &Input<C, A>,
+    ) -> Asked {
+        let (coming, may_be_copy) = match input {
+            Input::Request(Request::Propose(commands)) => (commands.len(), false),
+            Input::Request(_) => (1, false),
+            Input::Packet(Packet::Forward { forward: Forward::Propose { .. }, .. }) => (1, true),
+            _ => (0, false),
+        };
+        Asked { waiting: replica.waiting_requests() + coming, may_be_copy }
+    }
+
+    /// Judges the step.
+    ///
+    /// # Errors
+    /// Somebody is answered twice, or never.
+    pub fn judge<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(
+        self,
+        replica: &Replica<C, A, R>,
+        effects: &Effects<C, A>,
+    ) -> Verdict {
+        let to_others =
+            effects.forwards.iter().filter(|(_, forward)| matches!(forward, Forward::Answer { .. }));
+        let (waiting, answered) = (replica.waiting_requests(), effects.answers.len() + to_others.count());
+        let is_copy = self.may_be_copy && waiting + answered + 1 == self.waiting;
+        ensure(is_copy || waiting + answered == self.waiting, Invariant::ExactlyOnce, || {
+            let id = replica.node().id();
+            format!(
+                "{} requests wait at {id}, {answered} are answered, and {waiting} wait then",
+                self.waiting
+            )
+        })
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::cluster::links::Link;
 use crate::cluster::{Member, Policies};
 use crate::kv;
 use crate::raft::progress::Flow;
-use crate::raft::{Configuration, MemberChange, NodeId};
+use crate::raft::{Configuration, MemberChange, NodeId, RequestId};
 
 /// How far clocks are off, in thousandths.
 const CLOCK_RATES: [u64; 6] = [300, 700, 900, 1100, 1500, 3000];
@@ -357,8 +357,9 @@ impl Schedule {
     }
 
     /// In a calm clients give up on those members alone that were removed and are not told: nobody speaks to
-    /// them any more, and they cannot know that they will not learn what became of the requests they took. Whoever
-    /// does not know it an election timeout later will never be told: the leader did not know how far it was.
+    /// them any more, and they cannot know that they will not learn what became of the requests they took, from clients
+    /// or for other members. Whoever does not know it an election timeout later will never be told: the leader did not
+    /// know how far it was.
     fn leave_forgotten<P: Policies, K: kv::Rules>(&mut self, world: &mut World<P, K>)
     where
         StoreOf<K>: Default,
@@ -367,7 +368,12 @@ impl Schedule {
         let forgotten: BTreeSet<NodeId> = self.forgotten.intersection(&before).copied().collect();
         let asks_forgotten = |client: &Client| {
             let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
-            attempts.into_iter().any(|(_, at)| forgotten.contains(at))
+            let has_proposed = |id: &NodeId, (request, origin): &(RequestId, NodeId)| {
+                world.cluster().replica(*id).is_some_and(|replica| replica.has_proposed(*origin, *request))
+            };
+            attempts.into_iter().any(|attempt| {
+                forgotten.contains(&attempt.1) || forgotten.iter().any(|id| has_proposed(id, attempt))
+            })
         };
         let clients: Vec<usize> =
             (0..world.clients().len()).filter(|number| asks_forgotten(&world.clients()[*number])).collect();
