@@ -43,6 +43,13 @@ pub enum Action {
         /// Which member.
         at: usize,
     },
+    /// A client that waits gives up.
+    GiveUp {
+        /// Which member it asked.
+        at: usize,
+        /// What it asked for.
+        of: Asked,
+    },
     /// A timer fires.
     Fire {
         /// Whose.
@@ -95,6 +102,15 @@ pub enum Action {
     Heal,
 }
 
+/// What a client asked for, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A proposal, for the first time.
+    Proposal(u8),
+    /// A read.
+    Read(u8),
+}
+
 /// A packet on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Way {
@@ -131,7 +147,7 @@ pub fn kind_of(packet: &Packet) -> Kind {
 
 impl Action {
     /// The names of the kinds of actions, for reports.
-    pub const KINDS: [&str; 20] = [
+    pub const KINDS: [&str; 21] = [
         "deliver",
         "duplicate",
         "drop",
@@ -139,6 +155,7 @@ impl Action {
         "propose",
         "retry",
         "read",
+        "give-up",
         "election",
         "leader-fresh",
         "check-quorum",
@@ -165,15 +182,16 @@ impl Action {
             Action::Propose { .. } => 4,
             Action::Retry { .. } => 5,
             Action::Read { .. } => 6,
-            Action::Fire { timer, .. } => 7 + timer as usize,
-            Action::Crash { .. } => 12,
-            Action::Restart { .. } => 13,
-            Action::Compact { .. } => 14,
-            Action::Change { .. } => 15,
-            Action::Transfer { .. } => 16,
-            Action::Partition { .. } => 17,
-            Action::Cut { .. } => 18,
-            Action::Heal => 19,
+            Action::GiveUp { .. } => 7,
+            Action::Fire { timer, .. } => 8 + timer as usize,
+            Action::Crash { .. } => 13,
+            Action::Restart { .. } => 14,
+            Action::Compact { .. } => 15,
+            Action::Change { .. } => 16,
+            Action::Transfer { .. } => 17,
+            Action::Partition { .. } => 18,
+            Action::Cut { .. } => 19,
+            Action::Heal => 20,
         }
     }
 }
@@ -206,6 +224,8 @@ impl fmt::Display for Action {
             Action::Propose { at } => write!(f, "propose at n{at}"),
             Action::Retry { at, of } => write!(f, "retry {of} at n{at}"),
             Action::Read { at } => write!(f, "read at n{at}"),
+            Action::GiveUp { at, of: Asked::Proposal(of) } => write!(f, "give up proposal {of} at n{at}"),
+            Action::GiveUp { at, of: Asked::Read(of) } => write!(f, "give up read {of} at n{at}"),
             Action::Fire { id, timer } => write!(f, "fire {timer:?} of n{id}"),
             Action::Crash { id, keep } => write!(f, "crash n{id} keeping {keep}"),
             Action::Restart { id } => write!(f, "restart n{id}"),
@@ -250,6 +270,15 @@ fn parse(words: &[&str]) -> Option<Action> {
         ["propose", "at", at] => Action::Propose { at: id(at)? },
         ["retry", of, "at", at] => Action::Retry { at: id(at)?, of: of.parse().ok()? },
         ["read", "at", at] => Action::Read { at: id(at)? },
+        ["give", "up", what, of, "at", at] => {
+            let of = of.parse().ok()?;
+            let of = match what {
+                "proposal" => Asked::Proposal(of),
+                "read" => Asked::Read(of),
+                _ => return None,
+            };
+            Action::GiveUp { at: id(at)?, of }
+        }
         ["fire", timer, "of", of] => Action::Fire {
             id: id(of)?,
             timer: Timer::ALL.into_iter().find(|known| format!("{known:?}") == timer)?,

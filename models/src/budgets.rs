@@ -17,6 +17,8 @@ pub enum Budget {
     Retries,
     /// Reads by clients.
     Reads,
+    /// Clients that give up.
+    GiveUps,
     /// Election timers that fire.
     Elections,
     /// Timers after which a leader is not fresh any more.
@@ -47,10 +49,11 @@ pub enum Budget {
 
 impl Budget {
     /// Every budget, in the order of declaration.
-    pub const ALL: [Budget; 16] = [
+    pub const ALL: [Budget; 17] = [
         Budget::Proposals,
         Budget::Retries,
         Budget::Reads,
+        Budget::GiveUps,
         Budget::Elections,
         Budget::Staleness,
         Budget::QuorumChecks,
@@ -110,27 +113,29 @@ impl Counts {
     #[must_use]
     pub fn left_of(&self, bounds: &Counts) -> Left {
         let pairs = self.0.iter().zip(&bounds.0).enumerate();
-        Left(pairs.fold(0, |left, (at, (used, bound))| left | u16::from(used < bound) << at))
+        Left(pairs.fold(0, |left, (at, (used, bound))| left | u32::from(used < bound) << at))
     }
 
-    /// All numbers in two words, for a hash.
+    /// All numbers in a few words, for a hash.
     #[must_use]
-    pub fn words(&self) -> [u64; 2] {
-        let word = u128::from_le_bytes(self.0);
-        #[allow(clippy::cast_possible_truncation)] // both halves are used
-        [word as u64, (word >> 64) as u64]
+    pub fn words(&self) -> [u64; 3] {
+        let mut words = [0; 3];
+        for (word, bytes) in words.iter_mut().zip(self.0.chunks(8)) {
+            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        }
+        words
     }
 }
 
 /// Budgets of which something is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left(u16);
+pub struct Left(u32);
 
 impl Left {
     /// Whether something is left of this one.
     #[must_use]
     pub fn has(self, budget: Budget) -> bool {
-        self.0 & 1 << budget as u16 != 0
+        self.0 & 1 << budget as u32 != 0
     }
 
     /// Whether nothing is left of anything.

@@ -16,7 +16,7 @@ use crate::converge;
 use crate::letters::Subject;
 use crate::memo::{Memo, Stepping};
 use crate::model::{HOLDS, Replication};
-use crate::progress::{Watch, resident_bytes};
+use crate::progress::{Watch, joined, resident_bytes};
 use crate::properties::{Broken, CONVERGENCE};
 pub use crate::report::{Report, Verdict};
 use crate::state::State;
@@ -88,16 +88,13 @@ fn run<P: Subject>(
     let model = Replication::<P>::new(configuration.clone(), stepping);
     // A bound counts what the checker is shown.
     model.leave_out_recent(states_max.is_none());
-    let watched = watch.begin(
-        configuration.name,
-        configuration.pinned.map(|(states, _)| states),
-        &model.counters().pace,
-    );
+    let pace = model.counters().pace.clone();
+    let watched = watch.begin(configuration.name, configuration.pinned.map(|(states, _)| states), &pace);
     let mut builder = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     if let Some(states_max) = states_max {
         builder = builder.target_state_count(states_max.get());
     }
-    let checker = builder.spawn_dfs().join();
+    let checker = joined(builder.spawn_dfs(), &pace);
     let seconds = start.elapsed().as_secs_f64();
     drop(watched);
     let model = checker.model();

@@ -6,6 +6,10 @@
 //! without one to the next election timeout, of one member after the other. Within a few rounds there is a
 //! leader, everything in its log is committed, and every member of its configuration holds that, applied,
 //! and nothing else; no change of members is under way; and then one more command is proposed, and the same holds of it.
+//! By then no client waits for anything but what others have to tell it, which a cut may have lost.
+//!
+//! **One stays deaf.** Where a configuration asks for it, the same holds of the others if one member alone goes on
+//! hearing nobody, whom all others hear: for a majority is connected both ways. If it leads it must step down.
 //!
 //! Where steps are remembered ([`memo`](crate::memo)), so is what became of a cluster that came to rest: each state then
 //! costs the messages that are on their way, and nearly nothing beyond.
@@ -40,15 +44,20 @@ const ROUNDS_IN_A_TIMEOUT: u32 = 3;
 /// # Errors
 /// They are not equal in time, or a step on the way broke a property.
 pub fn healed<P: Subject>(memo: &mut Memo<P>, state: &State<P>) -> Result<u32, Broken> {
-    // What this run shows is beyond the bounds, and shows nothing of what is within.
+    // What these runs show is beyond the bounds, and shows nothing of what is within.
     let noted = memo.noted;
-    let result = run_on(memo, state.clone());
+    let deaf = (0..state.count()).filter(|_| state.configuration.one_stays_deaf).map(Some);
+    let rounds = std::iter::once(None).chain(deaf).map(|deaf| run_on(memo, state.clone(), deaf));
+    let most = rounds.reduce(|one, other| Ok(one?.max(other?))).expect("there is one run");
     memo.noted = noted;
-    result
+    most
 }
 
-fn run_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>) -> Result<u32, Broken> {
+fn run_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>, deaf: Option<usize>) -> Result<u32, Broken> {
     act(memo, DiskSync::Instant, &mut state, Action::Heal)?;
+    if let Some(deaf) = deaf {
+        (0..state.count()).filter(|from| *from != deaf).for_each(|from| state.cut(from, deaf));
+    }
     for id in 0..state.count() {
         if state.member(id).node().is_none() {
             act(memo, DiskSync::Instant, &mut state, Action::Restart { id })?;
@@ -56,56 +65,61 @@ fn run_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>) -> Result<u32, Br
     }
     settle(memo, &mut state)?;
     // What follows depends on who is left, and many states come to the same rest.
-    let rest = memo.remembers_rest().then(|| Rest::of(&state));
+    let rest = memo.remembers_rest().then(|| Rest::of(&state, deaf));
     if let Some(known) = rest.as_ref().and_then(|rest| memo.rested.get(rest)) {
         return known.clone();
     }
-    let result = go_on(memo, state);
+    let result = go_on(memo, state, deaf);
     if let Some(rest) = rest {
         memo.rested.insert(rest, result.clone());
     }
     result
 }
 
-/// A cluster at rest: all are up, and nothing is cut or on its way.
+/// A cluster at rest: all are up, nothing is on its way, and nothing is cut unless one member is deaf.
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Rest {
     members: [u64; MEMBERS_MAX],
     ledger: u64,
     floors: [u8; READS_MAX],
     is_retried: bool,
+    deaf: Option<usize>,
 }
 
 impl Rest {
-    fn of<P: Subject>(state: &State<P>) -> Rest {
+    fn of<P: Subject>(state: &State<P>, deaf: Option<usize>) -> Rest {
         let mut members = [0; MEMBERS_MAX];
         for (hash, member) in members.iter_mut().zip(state.members()) {
             *hash = member.content_hash();
         }
         let is_retried = state.spent.get(Budget::Retries) > 0;
-        Rest { members, ledger: state.ledger.content_hash(), floors: state.floors, is_retried }
+        Rest { members, ledger: state.ledger.content_hash(), floors: state.floors, is_retried, deaf }
     }
 }
 
-fn go_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>) -> Result<u32, Broken> {
-    let rounds = until_equal(memo, &mut state)?;
+fn go_on<P: Subject>(memo: &mut Memo<P>, mut state: State<P>, deaf: Option<usize>) -> Result<u32, Broken> {
+    let rounds = until_equal(memo, &mut state, deaf)?;
     let Some(leader) = leader(&state) else { return Err(stuck("nobody leads")) };
     fire_if_set(memo, &mut state, leader, Timer::Transfer)?;
     let (request, command) =
         (requests::proposal(LAST_PROPOSAL, 0), state.configuration.command(LAST_PROPOSAL));
     let committed = state.ledger.len();
     memo.step(DiskSync::Instant, &mut state, leader, &Event::Propose(request, command))?;
-    until_equal(memo, &mut state)?;
+    until_equal(memo, &mut state, deaf)?;
     if state.ledger.len() <= committed {
         return Err(stuck("a command of a client at the leader is not committed"));
     }
     Ok(rounds)
 }
 
-fn until_equal<P: Subject>(memo: &mut Memo<P>, state: &mut State<P>) -> Result<u32, Broken> {
+fn until_equal<P: Subject>(
+    memo: &mut Memo<P>,
+    state: &mut State<P>,
+    deaf: Option<usize>,
+) -> Result<u32, Broken> {
     for round in 0..=ROUNDS_MAX {
         settle(memo, state)?;
-        match judge(state) {
+        match judge(state, deaf) {
             Ok(()) => return Ok(round),
             Err(broken) if round == ROUNDS_MAX => return Err(broken),
             Err(_) => pass_time(memo, state, round)?,
@@ -164,14 +178,24 @@ pub(crate) fn settle<P: Subject>(memo: &mut Memo<P>, state: &mut State<P>) -> Re
     Err(stuck("messages never end"))
 }
 
-fn judge<P: Subject>(state: &State<P>) -> Result<(), Broken> {
-    let Some(leader) = leader(state).map(|id| state.member(id)) else { return Err(stuck("nobody leads")) };
+fn judge<P: Subject>(state: &State<P>, deaf: Option<usize>) -> Result<(), Broken> {
+    let Some(leader) = leader(state) else { return Err(stuck("nobody leads")) };
+    if deaf == Some(leader) {
+        return Err(stuck("a leader that hears nobody leads on"));
+    }
+    let leader = state.member(leader);
     let configuration = leader.node().map(Node::<P>::configuration);
     let mut longest = Index::ZERO;
     let mut members: Vec<(NodeId, Index, Vec<u8>)> = Vec::with_capacity(state.count());
     for (id, member) in state.members().enumerate() {
+        if deaf == Some(id) {
+            continue;
+        }
         let id = id_of(id);
         if configuration.is_some_and(|configuration| configuration.contains(id)) {
+            if member.waiting_here() > 0 {
+                return Err(stuck("a client waits for ever, for nothing that others have to tell"));
+            }
             longest = member.node().map_or(longest, |node| longest.max(node.log().last().index));
             let machine = member.executor.machine();
             let bytes = machine.snapshot().map_err(|fault| stuck(&fault.to_string()))?;

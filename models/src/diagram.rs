@@ -150,9 +150,11 @@ fn at(action: Action) -> Option<usize> {
         | Action::Restart { id }
         | Action::Compact { id }
         | Action::Partition { id } => Some(id),
-        Action::Propose { at } | Action::Retry { at, .. } | Action::Read { at } | Action::Change { at } => {
-            Some(at)
-        }
+        Action::Propose { at }
+        | Action::Retry { at, .. }
+        | Action::Read { at }
+        | Action::GiveUp { at, .. }
+        | Action::Change { at } => Some(at),
         Action::Transfer { from, .. } | Action::Cut { from, .. } => Some(from),
         Action::Deliver(_) | Action::Duplicate(_) | Action::Drop(_) | Action::Heal => None,
     }

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use dkv::cluster::disk::Disk;
-use dkv::raft::{Configuration as Members, Durable, Timer};
+use dkv::raft::{Configuration as Members, Durable, RequestId, Timer};
 
-use crate::actions::{Action, Way};
-use crate::budgets::Budget;
+use crate::actions::{Action, Asked, Way};
+use crate::budgets::{Budget, Counts};
 use crate::configurations::{Configuration, DiskSync, Network};
 use crate::converge;
 use crate::letters::{Subject, sequence_of};
@@ -107,6 +107,13 @@ pub(crate) fn enabled<P: Subject>(state: &State<P>, actions: &mut Vec<Action>) {
         if may(Budget::Reads) && is_asked {
             actions.push(Action::Read { at: id });
         }
+        if may(Budget::GiveUps) {
+            actions.extend(
+                asked(spent)
+                    .filter(|of| member.is_waiting(request_of(*of)))
+                    .map(|of| Action::GiveUp { at: id, of }),
+            );
+        }
         for timer in node.timers().iter().filter(|timer| may(Budget::of_timer(*timer))) {
             actions.push(Action::Fire { id, timer });
         }
@@ -133,6 +140,19 @@ pub(crate) fn enabled<P: Subject>(state: &State<P>, actions: &mut Vec<Action>) {
     }
     if state.cut != 0 {
         actions.push(Action::Heal);
+    }
+}
+
+/// What clients have asked for.
+fn asked(spent: &Counts) -> impl Iterator<Item = Asked> {
+    let proposals = (1..=spent.get(Budget::Proposals)).map(Asked::Proposal);
+    proposals.chain((1..=spent.get(Budget::Reads)).map(Asked::Read))
+}
+
+fn request_of(asked: Asked) -> RequestId {
+    match asked {
+        Asked::Proposal(number) => requests::proposal(number, 0),
+        Asked::Read(number) => requests::read(number - 1),
     }
 }
 
@@ -182,7 +202,10 @@ pub(crate) fn act<P: Subject>(
         }
         Action::Propose { at } => {
             let number = state.spent.spend(Budget::Proposals);
-            give(state, at, Event::Propose(requests::proposal(number, 0), configuration.command(number)))?;
+            let left = configuration.budgets.get(Budget::Proposals).saturating_sub(number);
+            let count = configuration.together.min(left + 1);
+            (1..count).for_each(|_| _ = state.spent.spend(Budget::Proposals));
+            give(state, at, Event::ProposeTogether(number, count))?;
         }
         Action::Retry { at, of } => {
             let attempt = state.spent.spend(Budget::Retries);
@@ -194,6 +217,10 @@ pub(crate) fn act<P: Subject>(
             let committed = u8::try_from(state.ledger.last().index.0).expect("logs are short");
             state.floors[usize::from(number)] = committed + 1;
             give(state, at, Event::Read(requests::read(number)))?;
+        }
+        Action::GiveUp { at, of } => {
+            state.spent.spend(Budget::GiveUps);
+            give(state, at, Event::Cancel(request_of(of)))?;
         }
         Action::Fire { id, timer } => {
             if give(state, id, Event::Timeout(timer))? {

@@ -14,7 +14,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::check::{Report, Verdict};
 use crate::memo::Sizes;
-use crate::progress::{Pace, Watch, process_seconds};
+use crate::progress::{Pace, Watch, joined, process_seconds};
 use crate::properties::Broken;
 
 /// States that the search for a shorter path may generate.
@@ -99,8 +99,9 @@ where
         }
     };
     let model = make();
-    let watched = watch.begin(name, expected, &model.counters().pace);
-    let checker = search(model, states_max).spawn_dfs().join();
+    let pace = model.counters().pace.clone();
+    let watched = watch.begin(name, expected, &pace);
+    let checker = joined(search(model, states_max).spawn_dfs(), &pace);
     drop(watched);
     let seconds = start.elapsed().as_secs_f64();
     let core_seconds = process_seconds().zip(start_core).map_or(seconds, |(end, start)| end - start);

@@ -133,7 +133,11 @@ impl History {
             let next = environment::step(&mut memo, &state, *action);
             let spent = |budget| next.spent.get(budget);
             match *action {
-                Action::Propose { .. } => attempts.ask(Operation::Propose(spent(Budget::Proposals))),
+                Action::Propose { .. } => {
+                    let first = state.spent.get(Budget::Proposals) + 1;
+                    let asked = first..=spent(Budget::Proposals);
+                    asked.for_each(|number| attempts.ask(Operation::Propose(number)));
+                }
                 Action::Retry { of, .. } => attempts.ask(Operation::Propose(of)),
                 Action::Read { .. } => attempts.ask(Operation::Read(spent(Budget::Reads) - 1)),
                 _ => {}

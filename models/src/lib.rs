@@ -69,10 +69,9 @@
 //! checked, and what is explored is all that a server decides.
 //!
 //! Left out: more than four members but in random walks ([`simulate`]); faults of disks beyond the loss of what was
-//! not synced; single-step changes of members (the core has none); an executor that takes its time, for here a snapshot
-//! is taken, installed and loaded within the step that asks for it; entries kept behind a snapshot; several
-//! commands in one request; clients that give up. `dkv sim` has the last three, and a bug in what none has is found by tests
-//! or not at all.
+//! not synced; single-step changes of members (the core has none); an executor that takes its time, for here entries are
+//! applied, and a snapshot is taken, installed and loaded, within the step that asks for it. A bug in what nothing
+//! here has is found by tests or not at all.
 
 pub mod actions;
 pub mod actors;

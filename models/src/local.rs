@@ -15,7 +15,7 @@
 
 use std::collections::VecDeque;
 
-use dkv::cluster::invariants::{applies_only_durable, leaves_only_durable};
+use dkv::cluster::invariants::{Asked, applies_only_durable, leaves_only_durable};
 use dkv::kv::Response;
 use dkv::raft::invariants::{Verdict, check_step};
 use dkv::raft::{EntryId, Index, NodeId, RequestId, Timer, Vitals};
@@ -26,6 +26,7 @@ use crate::guard::guarded;
 use crate::interned::Interned;
 use crate::letters::{Command, Subject, View};
 use crate::properties::{Broken, NO_PANIC};
+use crate::requests;
 use crate::state::{Executor, Member, Packet};
 use crate::witnesses::{self, Noted};
 
@@ -41,8 +42,12 @@ pub enum Event {
     Persisted(u32),
     /// A client asks for this command.
     Propose(RequestId, Command),
+    /// A client asks for so many proposals of the configuration at once, from this number on.
+    ProposeTogether(u8, u8),
     /// A client reads.
     Read(RequestId),
+    /// A client gives up.
+    Cancel(RequestId),
     /// A timer fires.
     Timeout(Timer),
     /// An operator asks for this change of the configuration's list.
@@ -71,6 +76,8 @@ impl Event {
             Event::Compact => (7, 0, 0),
             Event::Crash(keep) => (8, *keep as u64, 0),
             Event::Restart(id) => (9, id.0, 0),
+            Event::ProposeTogether(first, count) => (10, u64::from(*first), u64::from(*count)),
+            Event::Cancel(request) => (11, request.0, 0),
         }
     }
 }
@@ -155,7 +162,7 @@ impl<P: Subject> Running<P> {
                 match self.executor.restart(*id, *limits, *snapshots) {
                     Ok(effects) => {
                         let vitals = self.vitals().expect("it has just started");
-                        self.carry_out(&Vitals { leads: None, ..vitals }, effects);
+                        self.carry_out(&Vitals { leads: None, ..vitals }, Asked::NOTHING, effects);
                     }
                     Err(fault) => self.stopped(&fault),
                 }
@@ -167,6 +174,13 @@ impl<P: Subject> Running<P> {
             }
             Event::Packet(packet) => Input::Packet(Packet::clone(packet)),
             Event::Propose(request, command) => Input::Request(Request::Propose(vec![(*request, *command)])),
+            Event::ProposeTogether(first, count) => {
+                let numbers = *first..first + count;
+                let commands =
+                    numbers.map(|number| (requests::proposal(number, 0), configuration.command(number)));
+                Input::Request(Request::Propose(commands.collect()))
+            }
+            Event::Cancel(request) => Input::Cancel(*request),
             Event::Read(request) => Input::Request(Request::Read(*request)),
             Event::Timeout(timer) => Input::Timeout(*timer),
             Event::Change(request, number) => {
@@ -184,23 +198,30 @@ impl<P: Subject> Running<P> {
         self.executor.replica().map(Replica::node).map(Vitals::of)
     }
 
+    fn before(&self, input: &Input) -> Option<(Vitals, Asked)> {
+        let replica = self.executor.replica()?;
+        Some((Vitals::of(replica.node()), Asked::of(replica, input)))
+    }
+
     /// What is done at once is reported at once.
     fn drain(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
-            let Some(before) = self.vitals() else { return };
+            let Some((before, asked)) = self.before(&input) else { return };
             let has_committed = self.commit_before.is_some_and(|commit| before.commit > commit);
             if has_committed && matches!(input, Input::SnapshotWritten { .. }) {
                 self.midway = Some(self.executor.clone());
             }
             let Some(effects) = self.executor.step(input) else { return };
-            self.carry_out(&before, effects);
+            self.carry_out(&before, asked, effects);
         }
     }
 
-    fn carry_out(&mut self, before: &Vitals, mut effects: Effects) {
+    fn carry_out(&mut self, before: &Vitals, asked: Asked, mut effects: Effects) {
         let judge = || -> Verdict {
-            let (replica, disk) = (self.executor.replica(), self.executor.disk().synced());
-            check_step(before, replica.expect("it has just stepped").node())?;
+            let replica = self.executor.replica().expect("it has just stepped");
+            let disk = self.executor.disk().synced();
+            check_step(before, replica.node())?;
+            asked.judge(replica, &effects)?;
             effects.messages.iter().try_for_each(|left| leaves_only_durable(left, disk))?;
             applies_only_durable(before.id, effects.apply, disk)
         };

@@ -412,6 +412,12 @@ fn stop_when_interrupted(watch: &Arc<Watch>) {
 
 /// Looks for bugs, and returns the exit status.
 fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsize) -> u8 {
+    if let Some(folder) = save
+        && let Err(error) = table::prepare(folder)
+    {
+        eprintln!("nothing can be kept in {}: {error}", folder.display());
+        return 2;
+    }
     let watch = Arc::new(Watch::default());
     stop_when_interrupted(&watch);
     let bugs = if bugs.is_empty() { hunt::quarry() } else { bugs };

@@ -1,6 +1,6 @@
 //! What is going on: who runs, how far, how fast, with how much memory; and how to end it.
 //!
-//! Left out: how deep a run is, which stateright tells only at its end.
+//! Left out: the rate of a moment; what is told is the average since a run began.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,11 +8,17 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use stateright::{Checker, Model};
+
 /// How far a run is, and whether it is to end.
 #[derive(Debug, Default)]
 pub struct Pace {
     /// States whose actions were asked for. If that is every distinct state, the run was exhaustive.
     pub expanded: AtomicU64,
+    /// Distinct states that the checker had met and not expanded, a moment ago.
+    pub queue: AtomicU64,
+    /// The length of the longest path that it had taken, a moment ago.
+    pub depth: AtomicU64,
     /// Somebody wants the run to end.
     pub stopped: AtomicBool,
 }
@@ -71,7 +77,8 @@ impl Watch {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    /// One line: every run with its states, its speed and what is left, and the memory of the process.
+    /// One line: every run with its states, its speed, what is left, how many states are met and not expanded, and how
+    /// deep it is; and the memory of the process.
     #[must_use]
     pub fn line(&self) -> String {
         let describe = |running: &Running| {
@@ -82,7 +89,10 @@ impl Watch {
                 let rest = (expected as u64).saturating_sub(states) as f64;
                 format!(" of {:.1} M, {:.0} s left", expected as f64 / 1e6, rest / speed.max(1.0))
             });
-            format!("{} {:.1} M states{left}, {:.0} k/s", running.name, states as f64 / 1e6, speed / 1e3)
+            let queue = running.pace.queue.load(Ordering::Relaxed);
+            let depth = running.pace.depth.load(Ordering::Relaxed);
+            let (name, millions, speed) = (running.name, states as f64 / 1e6, speed / 1e3);
+            format!("{name} {millions:.1} M states{left}, {speed:.0} k/s, queue {queue}, depth {depth}")
         };
         let mut parts: Vec<String> = self.running().iter().map(describe).collect();
         parts.extend(resident_bytes().map(|bytes| format!("{} MiB", bytes >> 20)));
@@ -95,16 +105,40 @@ impl Watch {
     }
 }
 
+/// Waits for a checker to end, and notes now and then how far it is.
+pub(crate) fn joined<M, C>(mut checker: C, pace: &Pace) -> C
+where
+    M: Model,
+    C: Checker<M> + Sync,
+{
+    let handles = checker.handles();
+    let note = || {
+        let (met, expanded) = (checker.unique_state_count() as u64, pace.expanded.load(Ordering::Relaxed));
+        pace.queue.store(met.saturating_sub(expanded), Ordering::Relaxed);
+        pace.depth.store(checker.max_depth() as u64, Ordering::Relaxed);
+    };
+    while_running(Duration::from_secs(1), note, || {
+        // As stateright joins: what a model panics with is a panic here.
+        handles.into_iter().for_each(|handle| handle.join().expect("a model does not panic"));
+    });
+    checker.join()
+}
+
 /// Writes a line to standard error every few seconds while `body` runs.
-pub(crate) fn narrating<T>(line: impl Fn() -> String + Send, body: impl FnOnce() -> T) -> T {
-    const EVERY: Duration = Duration::from_secs(5);
+pub(crate) fn narrating<T>(line: impl Fn() -> String + Sync, body: impl FnOnce() -> T) -> T {
+    // Whoever closed standard error does not want to know.
+    while_running(Duration::from_secs(5), || _ = writeln!(std::io::stderr(), "{}", line()), body)
+}
+
+/// Does something now and then while `body` runs.
+fn while_running<T>(every: Duration, now_and_then: impl Fn() + Sync, body: impl FnOnce() -> T) -> T {
     let (over, is_over) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
+        let now_and_then = &now_and_then;
         scope.spawn(move || {
             // The sender is dropped at the end of the body, and by a panic too.
-            while is_over.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                // Whoever closed standard error does not want to know.
-                let _ = writeln!(std::io::stderr(), "{}", line());
+            while is_over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                now_and_then();
             }
         });
         let _over = over;

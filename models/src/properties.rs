@@ -22,6 +22,7 @@ use crate::letters::{Command, Subject};
 use crate::local::Told;
 use crate::oracle;
 use crate::state::{Member, Standing, State, id_of, index_of};
+use crate::witnesses::Witness::{self, *};
 
 /// No handler panics and no assertion of the core fails.
 pub const NO_PANIC: &str = "no_panic";
@@ -47,6 +48,30 @@ pub const STEPWISE: [&str; 14] = [
     "committed_never_lost",
     "linearizable",
     "exactly_once",
+];
+
+/// For each property situations without which it could not have been broken, or broken in fewer ways: a set of
+/// configurations that is exhausted has met all of them, since each belongs to what one of them
+/// [shows](crate::configurations::Configuration::shows).
+pub const TWINS: [(&str, &[Witness]); STEPWISE.len() + 1] = [
+    (NO_PANIC, &[StaleMessage, UnsyncedWritesLost, AppendRefused]),
+    (ANSWERS_ARE_TRUE, &[ClientIsAnswered, ProposalLost, CommittedThoughGivenUp]),
+    ("election_safety", &[SplitVote, TwoLeadersOfDifferentTerms]),
+    ("leader_append_only", &[CutOffLeaderHasUncommittedTail, LeaderElected]),
+    ("log_matching", &[SuffixOverwritten, SeveralInOneAppend]),
+    ("leader_completeness", &[LeaderElected, EarlierTermCommitted]),
+    (
+        "state_machine_safety",
+        &[SnapshotInstalled, SnapshotOverConflict, RestartedFromSnapshot, KeptEntrySent],
+    ),
+    ("term_monotonic", &[StaleMessage, VoteKeptOverACrash]),
+    ("vote_stability", &[SplitVote, VoteKeptOverACrash]),
+    ("commit_monotonic", &[SuffixOverwritten, RestartedFromSnapshot]),
+    ("committed_on_quorum", &[CommittedBeforeTheLeaderSynced, JointLeaderOutside, LearnerPromoted]),
+    ("committed_never_lost", &[UnsyncedWritesLost, SuffixOverwritten, CommitsWhileOneIsCutOff]),
+    ("linearizable", &[ReadServedInALaterTerm, ReadServedAtFollower, StaleReadRefused]),
+    ("exactly_once", &[RetryAnswered]),
+    (CONVERGENCE, &[HealedWithEqualLogs, DeposedByCheckQuorum, LeaderRemoved]),
 ];
 
 /// A property that does not hold, and how.

@@ -133,6 +133,20 @@ impl<P: Subject> Member<P> {
     pub fn waiting_requests(&self) -> usize {
         self.executor.replica().map_or(0, Replica::waiting_requests)
     }
+
+    /// Whether a client of this member waits for the answer to this request.
+    #[must_use]
+    pub fn is_waiting(&self, request: RequestId) -> bool {
+        self.executor.replica().is_some_and(|replica| replica.is_waiting(request))
+    }
+
+    /// How many requests wait at it for nothing that others have to tell.
+    #[must_use]
+    pub fn waiting_here(&self) -> usize {
+        let waiting =
+            |replica: &Replica<_, _, _>| replica.waiting_requests() - replica.requests_with_others();
+        self.executor.replica().map_or(0, waiting)
+    }
 }
 
 /// What is on one link: at least one packet.

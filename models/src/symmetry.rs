@@ -220,6 +220,8 @@ impl Renaming {
             // An operator's list names members whatever they are called: that is for the outcomes to show.
             Event::Persisted(_)
             | Event::Propose(..)
+            | Event::ProposeTogether(..)
+            | Event::Cancel(_)
             | Event::Read(_)
             | Event::Timeout(_)
             | Event::Change(..)

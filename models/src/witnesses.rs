@@ -5,7 +5,7 @@
 //!
 //! Left out: which configuration must show what ([`configurations`](crate::configurations)).
 
-use dkv::raft::{MessageKind, Refusal, Role, Term, Timer};
+use dkv::raft::{Message, MessageKind, Payload, Refusal, Role, Term, Timer};
 use dkv::replica::{Failure, Reply};
 
 use crate::actions::{Kind, kind_of};
@@ -114,6 +114,12 @@ witnesses! {
     LeaderRemoved "leader_removed",
     /// Leadership went to whom an operator wanted.
     TransferCompleted "transfer_completed",
+    /// One append carries several entries.
+    SeveralInOneAppend "several_in_one_append",
+    /// A leader sends an entry that its snapshot holds, since it kept it.
+    KeptEntrySent "kept_entry_sent",
+    /// A client gave up on a request that waited, and later its entry is committed.
+    CommittedThoughGivenUp "committed_though_given_up" in committed_though_given_up,
 }
 
 use Witness::*;
@@ -214,6 +220,17 @@ fn note_step<P: Subject>(
     let (index, configuration) = new.configuration();
     let is_outside = !configuration.voters.contains(&after.id());
     note_if(after.is_leader() && configuration.is_joint() && is_outside, JointLeaderOutside);
+    let appended = sent.iter().filter_map(|packet| match packet {
+        Packet::Raft { envelope, .. } => match &envelope.message {
+            Message::AppendEntries { entries, .. } => Some(entries),
+            _ => None,
+        },
+        Packet::Forward { .. } => None,
+    });
+    for entries in appended {
+        note_if(entries.len() > 1, SeveralInOneAppend);
+        note_if(entries.first().is_some_and(|entry| entry.id.index <= snapshot.index), KeptEntrySent);
+    }
     let is_learner = |id| old.configuration().1.learners.contains(id) || before.configuration().is_joint();
     let was_promoted = configuration.voters.iter().any(is_learner) && index <= after.commit_index();
     note_if(was_promoted && !configuration.is_joint() && !before.configuration().is_joint(), LearnerPromoted);
@@ -241,8 +258,8 @@ fn note_answer<P: Subject>(
             let is_retried = |payload| {
                 after.log().entries().any(|entry| entry.id.index < id.index && &entry.payload == payload)
             };
-            let is_tagged = |payload: &&dkv::raft::Payload<u8>| match payload {
-                dkv::raft::Payload::Command(command) => sequence_of(*command).is_some(),
+            let is_tagged = |payload: &&Payload<u8>| match payload {
+                Payload::Command(command) => sequence_of(*command).is_some(),
                 _ => false,
             };
             note_if(asked.filter(is_tagged).is_some_and(is_retried), RetryAnswered);
@@ -298,6 +315,14 @@ fn client_is_answered<P: Subject>(_: &mut Memo<P>, state: &State<P>) -> bool {
 
 fn committed_before_the_leader_synced<P: Subject>(_: &mut Memo<P>, state: &State<P>) -> bool {
     state.nodes().any(|node| node.is_leader() && node.commit_index() > node.durable_index())
+}
+
+fn committed_though_given_up<P: Subject>(_: &mut Memo<P>, state: &State<P>) -> bool {
+    let is_command = |payload: &Payload<u8>| matches!(payload, Payload::Command(_));
+    let proposals = usize::from(state.spent.get(Budget::Proposals));
+    state.spent.get(Budget::GiveUps) > 0
+        && state.members().all(|member| member.waiting_requests() == 0)
+        && state.ledger.entries().filter(|entry| is_command(&entry.payload)).count() == proposals
 }
 
 fn two_leaders_of_different_terms<P: Subject>(_: &mut Memo<P>, state: &State<P>) -> bool {

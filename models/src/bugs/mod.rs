@@ -308,7 +308,7 @@ bugs! {
         seen [] rules ["answers_stale"] by [LIVE]
     CheckQuorumSkipped "check-quorum-skipped"
         "A leader that hears nobody goes on leading those who hear it."
-        seen [] rules ["keeps_leading"] by []
+        seen [] rules ["keeps_leading"] by [LIVE]
 
     // Durability.
 
@@ -379,8 +379,8 @@ bugs! {
         "A heartbeat carries the leader's commit index to a follower whose log was not compared so far."
         seen [] rules ["heartbeat_commit"] by [SM, PANIC]
     MatchFalls "match-falls"
-        "A late acknowledgement takes back what a leader knew to match, which costs messages."
-        seen [] rules ["advance_match"] by []
+        "A late acknowledgement takes back what a leader knew to match, and an entry stays uncommitted."
+        seen [] rules ["advance_match"] by [LIVE]
     AcknowledgementIgnored "acknowledgement-ignored"
         "A leader never notes what a follower acknowledges."
         seen [] rules ["advance_match"] by [LIVE]

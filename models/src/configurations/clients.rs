@@ -126,5 +126,45 @@ pub(super) fn clients() -> Vec<Configuration> {
             pinned: Some((434_514, 1_681_217)),
             ..base("read-disk", "reads while the leader has committed what is not on its own disk yet")
         },
+        Configuration {
+            set: Set::Quick,
+            ask_anybody: true,
+            budgets: Counts::of(&[(Proposals, 1), (Reads, 1), (GiveUps, 1), (Partitions, 1)]),
+            shows: &[CommittedThoughGivenUp, ReadServedAtFollower],
+            pinned: Some((349_305, 1_321_746)),
+            ..base("quick-give-up", "a client that does not wait for its answer, at a follower too")
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[
+                (Proposals, 1),
+                (GiveUps, 1),
+                (Partitions, 1),
+                (Staleness, 1),
+                (Elections, 1),
+            ]),
+            shows: &[CommittedThoughGivenUp, ProposalLost, LeaderElected],
+            pinned: Some((280_201, 957_236)),
+            ..base("give-up", "clients that do not wait, while leadership changes")
+        },
+        Configuration {
+            set: Set::Quick,
+            ask_anybody: true,
+            together: 2,
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
+            shows: &[SeveralInOneAppend, CommitsWhileOneIsCutOff],
+            pinned: Some((72_155, 225_549)),
+            ..base(
+                "quick-together",
+                "two commands in one request: together at a leader, one by one from elsewhere",
+            )
+        },
+        Configuration {
+            together: 2,
+            budgets: Counts::of(&[(Proposals, 4), (Partitions, 1), (Staleness, 1), (Elections, 1)]),
+            shows: &[SeveralInOneAppend, SuffixOverwritten, ProposalLost, TwoLeadersOfDifferentTerms],
+            pinned: Some((526_589, 1_987_977)),
+            ..base("together", "requests of two commands at a deposed leader and at its successor")
+        },
     ]
 }

@@ -21,6 +21,7 @@ pub(super) fn elections() -> Vec<Configuration> {
             shows: &[PreVoteIgnored, DeposedByCheckQuorum, TwoLeadersOfDifferentTerms],
             converge_every: 16,
             pinned: Some((4_609, 11_097)),
+            one_stays_deaf: true,
             ..base("quick-pre-vote", "a leader that is cut off, and its successor")
         },
         Configuration {
@@ -56,8 +57,15 @@ pub(super) fn elections() -> Vec<Configuration> {
                 (QuorumChecks, 1),
                 (Heartbeats, 1),
             ]),
-            shows: &[PreVoteIgnored, DeposedByCheckQuorum, TwoLeadersOfDifferentTerms, SuffixOverwritten],
+            shows: &[
+                PreVoteIgnored,
+                DeposedByCheckQuorum,
+                TwoLeadersOfDifferentTerms,
+                SuffixOverwritten,
+                EarlierTermCommitted,
+            ],
             pinned: Some((2_789_231, 11_468_320)),
+            one_stays_deaf: true,
             ..base(
                 "pre-vote",
                 "a leader that is cut off, its successor, and a follower that disturbs neither",

@@ -142,5 +142,21 @@ pub(super) fn members() -> Vec<Configuration> {
             pinned: Some((2_076_010, 10_934_828)),
             ..base("learner-crash", "a crash between any two writes while a learner becomes a voter")
         },
+        Configuration {
+            budgets: Counts::of(&[(Reads, 1), (Changes, 1), (Staleness, 1), (Elections, 1)]),
+            changes: &[&[MemberChange::Remove(NodeId(2))]],
+            ask_anybody: true,
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedAtFollower, LeaderElected],
+            pinned: Some((2_264_584, 8_975_054)),
+            ..base("change-reads", "reads anywhere while a follower is removed: which majority confirms them")
+        },
+        Configuration {
+            budgets: Counts::of(&[(Proposals, 1), (Changes, 1), (Transfers, 1), (TransferTimers, 1)]),
+            changes: &[&[MemberChange::Remove(NodeId(1))]],
+            shows: &[TransferCompleted],
+            pinned: Some((236_845, 728_744)),
+            ..base("change-transfer", "leadership is handed over, to who leaves too, in a change of members")
+        },
     ]
 }

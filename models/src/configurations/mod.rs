@@ -76,6 +76,10 @@ pub struct Configuration {
     pub symmetry: bool,
     /// What the proposals ask for, in order; letters if there are none.
     pub commands: &'static [Command],
+    /// How many proposals a client asks for at once.
+    pub together: u8,
+    /// Convergence is judged once more for each member, as if it alone went on hearing nobody.
+    pub one_stays_deaf: bool,
     /// What operators ask for, in order and from the start again.
     pub changes: &'static [&'static [MemberChange]],
     /// The limits of the replicas.
@@ -106,6 +110,8 @@ impl Configuration {
             budgets: Counts::default(),
             symmetry: false,
             commands: &[],
+            together: 1,
+            one_stays_deaf: false,
             changes: &[],
             limits: Limits::default(),
             snapshots: SnapshotPolicy::default(),
@@ -204,6 +210,7 @@ fn replication() -> Vec<Configuration> {
             budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Heartbeats, 1)]),
             shows: AFTER_A_CUT_WITH_TWO,
             pinned: Some((27_405, 92_254)),
+            one_stays_deaf: true,
             ..base("quick", "propose, partition, heal in seconds; convergence from every state")
         },
         Configuration {
@@ -218,6 +225,7 @@ fn replication() -> Vec<Configuration> {
             budgets: Counts::of(&[(Proposals, 2), (Partitions, 2), (Heartbeats, 2)]),
             shows: AFTER_A_CUT_WITH_TWO,
             pinned: Some((546_559, 2_423_916)),
+            one_stays_deaf: true,
             ..base("replication", "partitions that overlap, follow each other, and lose answers")
         },
         Configuration {
@@ -287,6 +295,16 @@ fn snapshots() -> Vec<Configuration> {
             ..base("snapshot-crash", "a crash between a snapshot, its mark, and the entries behind it")
         },
         Configuration {
+            budgets: Counts::of(&[(Proposals, 2), (Partitions, 1), (Staleness, 1), (Elections, 1)]),
+            snapshots: SnapshotPolicy { every_entries: 1, keep_entries: 1 },
+            shows: &[KeptEntrySent, SnapshotInstalled, LeaderElected],
+            pinned: Some((570_267, 2_112_369)),
+            ..base(
+                "kept-entries",
+                "a log that keeps an entry before each snapshot, for whoever lags a little",
+            )
+        },
+        Configuration {
             replicas: 4,
             budgets: Counts::of(&[(Changes, 1), (Compactions, 1), (Crashes, 1)]),
             changes: &[&[MemberChange::AddLearner(NodeId(3)), MemberChange::Remove(NodeId(2))]],
@@ -313,6 +331,27 @@ fn disorder() -> Vec<Configuration> {
             converge_every: 16,
             pinned: Some((15_108, 72_108)),
             ..base("quick-duplicates", "one message twice, one never")
+        },
+        Configuration {
+            set: Set::Quick,
+            replicas: 2,
+            founders: 2,
+            sync: DiskSync::Explicit,
+            budgets: Counts::of(&[(Proposals, 2), (Duplicates, 1), (Heartbeats, 1)]),
+            shows: &[ClientIsAnswered],
+            converge_every: 1,
+            ..base(
+                "quick-late-answers",
+                "answers that overtake each other, and what the leader knows by the last",
+            )
+        },
+        Configuration {
+            ask_anybody: true,
+            budgets: Counts::of(&[(Proposals, 2), (Reads, 1), (Duplicates, 1)]),
+            prelude: vec![Action::Propose { at: 0 }],
+            shows: &[ReadServed, ReadServedAtFollower],
+            pinned: Some((3_299_150, 18_363_425)),
+            ..base("disorderly-reads", "reads whose confirmations come twice, or late, or ahead of others")
         },
         Configuration {
             budgets: Counts::of(&[(Proposals, 2), (Duplicates, 1), (Drops, 1), (Heartbeats, 1)]),

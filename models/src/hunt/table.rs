@@ -82,6 +82,17 @@ fn json_of(bug: Bug, found: Option<&Found>) -> Value {
     object
 }
 
+/// Sees to it that evidence can be kept in a folder, before hours are spent on it.
+///
+/// # Errors
+/// No file can be written there.
+pub fn prepare(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let probe = folder.join(".writable");
+    fs::write(&probe, [])?;
+    fs::remove_file(probe)
+}
+
 /// Keeps the evidence in a folder, as `NAME.trace` or `NAME.scn`, in place of what was there of this bug.
 ///
 /// # Errors
@@ -94,7 +105,6 @@ pub fn save(found: &Found, folder: &Path) -> io::Result<PathBuf> {
         }
     };
     let path = folder.join(found.bug.name()).with_extension(extension);
-    fs::create_dir_all(folder)?;
     fs::write(&path, text)?;
     match fs::remove_file(path.with_extension(other)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

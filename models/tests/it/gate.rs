@@ -6,11 +6,13 @@ use std::process::Command;
 
 use dkv::cluster::Shipped;
 use dkv::raft::{MessageKind, Timer};
-use dkv_models::actions::{Action, Kind, Way};
+use dkv_models::actions::{Action, Asked, Kind, Way};
 use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::check::{Report, Verdict, check};
 use dkv_models::configurations::{Set, named, of_set};
 use dkv_models::letters::Subject;
+use dkv_models::properties::{CONVERGENCE, STEPWISE, TWINS};
+use dkv_models::witnesses::Witness;
 
 fn run<P: Subject>(name: &str) -> Report {
     check::<P>(&named(name).expect("a configuration of that name"), None)
@@ -55,6 +57,24 @@ fn counts_that_are_not_the_pinned_ones_are_no_pass() {
 }
 
 #[test]
+fn every_property_has_situations_in_which_it_could_break() {
+    let shown: Vec<Witness> =
+        of_set(Set::Ci).iter().flat_map(|configuration| configuration.shows).copied().collect();
+    let properties: Vec<&str> = STEPWISE.into_iter().chain([CONVERGENCE]).collect();
+    assert_eq!(TWINS.map(|(property, _)| property).to_vec(), properties);
+    for (property, twins) in TWINS {
+        assert!(!twins.is_empty(), "{property} may be vacuous");
+        for twin in twins {
+            assert!(
+                shown.contains(twin),
+                "{property}: no configuration of the CI set must meet {}",
+                twin.name()
+            );
+        }
+    }
+}
+
+#[test]
 fn every_kind_of_action_has_a_configuration() {
     let mut unused: BTreeSet<&str> = Action::KINDS.into_iter().collect();
     for configuration in of_set(Set::Quick) {
@@ -79,6 +99,8 @@ fn an_action_can_be_read_back() {
         Action::Propose { at: 1 },
         Action::Retry { at: 0, of: 2 },
         Action::Read { at: 2 },
+        Action::GiveUp { at: 1, of: Asked::Proposal(2) },
+        Action::GiveUp { at: 0, of: Asked::Read(1) },
         Action::Crash { id: 0, keep: 1 },
         Action::Restart { id: 0 },
         Action::Compact { id: 3 },
