@@ -284,3 +284,26 @@ impl Engine for BTreeEngine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::fixture::{Dice, Plain};
+    use crate::kv::{Shipped, Store};
+    use crate::raft::types::{Index, Term};
+
+    /// What the trait does for an engine that knows no shorter way is what the shorter way does.
+    #[test]
+    fn a_put_is_the_record_that_follows_what_is_found() {
+        for seed in 0..50 {
+            let mut dice = Dice::new(seed);
+            let mut short = Store::<_, Shipped>::open(BTreeEngine::new(100));
+            let mut plain = Store::<_, Shipped>::open(Plain { kept: BTreeEngine::new(100), broken: None });
+            for index in 1..=40 {
+                let (id, command) = (EntryId::new(Term(1), Index(index)), dice.command());
+                assert_eq!(plain.apply(id, &command), short.apply(id, &command), "{command:?}");
+                assert_eq!(plain.engine().kept, *short.engine(), "{command:?}");
+            }
+        }
+    }
+}

@@ -67,6 +67,63 @@ impl<R: Rules> Log<R> {
     }
 }
 
+/// An engine that takes what the trait gives, and whose cursors may break.
+#[derive(Clone)]
+pub(crate) struct Plain {
+    pub(crate) kept: BTreeEngine,
+    /// A cursor fails at this key instead of giving it, and ends.
+    pub(crate) broken: Option<Key>,
+}
+
+impl Plain {
+    pub(crate) fn error() -> EngineError {
+        EngineError { reason: "a page cannot be read".into() }
+    }
+}
+
+impl View for Plain {
+    fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, EngineError> {
+        self.kept.get(key)
+    }
+
+    fn range(&self, keys: &KeyRange) -> impl Iterator<Item = Result<KeyValue, EngineError>> {
+        let mut is_at_end = false;
+        self.kept.range(keys).map_while(move |found| {
+            let is_broken = found.as_ref().is_ok_and(|found| self.broken.as_ref() == Some(&found.key));
+            let item = if is_broken { Err(Plain::error()) } else { found };
+            (!core::mem::replace(&mut is_at_end, is_broken)).then_some(item)
+        })
+    }
+
+    fn sessions(&self) -> &Sessions {
+        self.kept.sessions()
+    }
+
+    fn position(&self) -> Position {
+        self.kept.position()
+    }
+}
+
+impl Engine for Plain {
+    type View = Plain;
+
+    fn commit<C: IntoIterator<Item = Change>>(&mut self, batch: Batch<C>) -> Result<(), EngineError> {
+        self.kept.commit(batch)
+    }
+
+    fn view(&self) -> Plain {
+        self.clone()
+    }
+
+    fn durable_applied(&self) -> EntryId {
+        self.kept.durable_applied()
+    }
+
+    fn replace(&mut self, snapshot: Snapshot) -> Result<(), EngineError> {
+        self.kept.replace(snapshot)
+    }
+}
+
 impl From<Put> for Op {
     fn from(put: Put) -> Op {
         Op::Put(put)

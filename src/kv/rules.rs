@@ -3,6 +3,7 @@
 //! As in [`raft`](crate::raft), the default bodies are what ships and a checker overrides one at a
 //! time by type to show that its removal is caught.
 
+use core::cmp::Ordering;
 use core::fmt::Debug;
 use core::hash::Hash;
 
@@ -28,10 +29,10 @@ pub trait Rules: Clone + Copy + Debug + Default + PartialEq + Eq + PartialOrd + 
     /// A request takes effect at most once in its session: only a number above the last answered one
     /// is carried out (dissertation §6.3).
     fn judge(answered: Option<u64>, sequence: u64) -> Verdict {
-        match answered {
-            Some(last) if sequence == last => Verdict::Retry,
-            Some(last) if sequence < last => Verdict::Old,
-            _ => Verdict::New,
+        match answered.map(|last| sequence.cmp(&last)) {
+            Some(Ordering::Less) => Verdict::Old,
+            Some(Ordering::Equal) => Verdict::Retry,
+            Some(Ordering::Greater) | None => Verdict::New,
         }
     }
 

@@ -258,11 +258,9 @@ impl<V> Tree<V> {
         if self.node(self.root).len == 0 {
             *self = Tree { pairs: core::mem::take(&mut self.pairs), ..Tree::new() };
         }
-        // The last pair will lie where the removed one lies.
+        // The last pair will lie where the removed one lies. If it is the removed one, no leaf has it.
         let (last, _) = self.pairs.last().expect("the removed one is still there");
-        if pair as usize != self.pairs.len() - 1
-            && let Some((leaf, Ok(at))) = self.seek(last)
-        {
+        if let Some((leaf, Ok(at))) = self.seek(last) {
             self.nodes[leaf as usize].places[at] = pair;
         }
         Some(self.pairs.swap_remove(pair as usize).1)
@@ -591,5 +589,104 @@ impl<V: Hash> Hash for Tree<V> {
 impl<V: fmt::Debug> fmt::Debug for Tree<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// What only the inside shows: that nodes are as full as promised, and that heads tell keys apart.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    /// Two folders whose names are longer than a head, and numbered keys in them.
+    fn key(n: usize) -> Key {
+        let folder = if n % 2 == 0 { "even-numbers/in-a-folder" } else { "odd-numbers/in-a-folder" };
+        Key::from(format!("{folder}/{n:06}").as_str())
+    }
+
+    /// Keys of one folder, in the order of `numbers`.
+    fn of(numbers: impl IntoIterator<Item = usize>) -> Tree<usize> {
+        numbers.into_iter().map(|n| (key(2 * n), n)).collect()
+    }
+
+    fn leaves(tree: &Tree<usize>) -> Vec<&Node> {
+        let (mut place, _) = tree.after(b"", false);
+        let mut leaves = Vec::new();
+        while place != NONE {
+            leaves.push(tree.node(place));
+            place = tree.node(place).next;
+        }
+        leaves
+    }
+
+    fn lens(tree: &Tree<usize>) -> Vec<usize> {
+        leaves(tree).into_iter().map(Node::len).collect()
+    }
+
+    #[test]
+    fn keys_that_arrive_in_order_leave_full_leaves_behind() {
+        let tree = of(0..10 * FULL + 1);
+        assert_eq!(lens(&tree), [&[FULL; 10][..], &[1]].concat());
+        tree.check();
+    }
+
+    #[test]
+    fn a_full_leaf_that_is_not_the_last_is_halved() {
+        let mut tree = of((0..=FULL).map(|n| 2 * n));
+        assert_eq!(lens(&tree), [FULL, 1]);
+        let between = 2 * FULL - 1;
+        tree.insert(key(2 * between), between);
+        assert_eq!(lens(&tree), [FULL / 2, FULL / 2 + 1, 1]);
+        tree.check();
+    }
+
+    #[test]
+    fn heads_tell_keys_of_one_folder_apart() {
+        const COUNT: usize = 2_000;
+        let scattered = |n: usize| n * 1_237 % COUNT;
+        for order in [|n| n, |n| COUNT - 1 - n, scattered] {
+            let tree: Tree<usize> = (0..COUNT).map(order).map(|n| (key(n), n)).collect();
+            tree.check();
+            let folder = |node: &Node, at: usize| tree.pairs[node.places[at] as usize].1 % 2;
+            let leaves = leaves(&tree);
+            let is_pure = |node: &&&Node| folder(node, 0) == folder(node, node.len() - 1);
+            let pure: Vec<&&Node> = leaves.iter().filter(is_pure).collect();
+            assert!(pure.len() + 1 >= leaves.len(), "at most one leaf has keys of both folders");
+            for node in pure {
+                assert!(node.heads[..node.len()].is_sorted_by(|a, b| a < b));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sparse_leaf_joins_a_neighbour_with_room() {
+        let cases: [(usize, usize, &[usize]); 6] = [
+            (FULL - SPARSE - 1, 0, &[SPARSE + 1, FULL]),
+            (FULL - SPARSE, 0, &[SPARSE, FULL]),
+            (FULL, 0, &[FULL]),
+            (SPARSE, FULL - SPARSE - 1, &[FULL - SPARSE, SPARSE + 1]),
+            (SPARSE, FULL - SPARSE, &[FULL]),
+            (SPARSE - 1, FULL - SPARSE, &[FULL - SPARSE + 1, SPARSE]),
+        ];
+        for (from_first, from_second, expected) in cases {
+            let mut tree = of(0..2 * FULL);
+            for n in (0..from_first).chain(FULL..FULL + from_second) {
+                assert_eq!(tree.remove(&key(2 * n)), Some(n));
+            }
+            assert_eq!(lens(&tree), expected);
+            assert_eq!(tree.height as usize, expected.len() - 1, "a root has more than one child");
+            tree.check();
+        }
+    }
+
+    #[test]
+    fn few_keys_are_in_few_nodes() {
+        let mut tree = of(0..32 * FULL);
+        (0..32 * FULL).filter(|n| n % FULL != 0).for_each(|n| assert!(tree.remove(&key(2 * n)).is_some()));
+        tree.check();
+        // 32 keys, and of two neighbours at least one has more than SPARSE.
+        assert!(lens(&tree).len() <= 3, "{:?}", lens(&tree));
+        (0..32).for_each(|n| assert!(tree.remove(&key(2 * n * FULL)).is_some()));
+        assert_eq!((tree.root, tree.nodes.len(), tree.height), (NONE, 0, 0));
     }
 }

@@ -241,13 +241,56 @@ impl Compare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kv::fixture::{Dice, Log, between, compare, one, put};
-    use crate::kv::{Outcome, Range, RangeOutcome, Relation, Response, Shipped, Store};
-    use crate::raft::types::Bytes;
+    use crate::kv::fixture::{Dice, Log, Plain, between, compare, one, put};
+    use crate::kv::{
+        BTreeEngine, Command, Op, Outcome, Range, RangeOutcome, Relation, Response, Shipped, Store,
+    };
+    use crate::raft::types::{Bytes, EntryId, Index, Term};
     use alloc::vec;
 
     const THEN: Option<bool> = Some(true);
     const ELSE: Option<bool> = Some(false);
+
+    /// A store with "a" and "b" whose cursors break at "b".
+    fn broken() -> Store<Plain> {
+        let kept = BTreeEngine::new(100);
+        let mut store = Store::open(Plain { kept, broken: Some("b".into()) });
+        for (key, index) in [("a", 1), ("b", 2)] {
+            let id = EntryId::new(Term(1), Index(index));
+            store.apply(id, &Command::new(put(key, "1").into())).expect("puts need no cursor");
+        }
+        store
+    }
+
+    /// Changes on top neither hide an error below nor come before it.
+    #[test]
+    fn an_error_comes_where_it_occurs() {
+        let store = broken();
+        let mut evaluation = Evaluation::<_, Shipped>::new(store.engine(), Revision(9));
+        evaluation.put(&put("c", "1")).expect("puts need no cursor");
+        let overlay = &evaluation.overlay;
+        let found: Vec<_> =
+            overlay.range(&KeyRange::all()).take(2).map(|found| found.map(|found| found.key)).collect();
+        assert_eq!(found, [Ok("a".into()), Err(Plain::error())]);
+        assert_eq!(overlay.position(), store.engine().position(), "an overlay stands where its base stands");
+    }
+
+    #[test]
+    fn an_error_of_the_engine_is_never_an_answer() {
+        let keys = between("a", "c");
+        let delete = Delete::new(keys.clone());
+        let reading: [SimpleOp; 2] = [Range::new(keys.clone()).into(), delete.clone().into()];
+        let compare = Compare { keys, ..compare("a", Relation::Greater, Target::Version(0)) };
+        let compares = Txn { compares: vec![compare], ..always(vec![]) };
+        let txns =
+            reading.map(|step| always(steps([put("c", "1").into(), step]))).into_iter().chain([compares]);
+        for op in txns.map(Op::from).chain([delete.into()]) {
+            let mut store = broken();
+            let (id, command) = (EntryId::new(Term(1), Index(3)), Command::new(op));
+            assert_eq!(store.apply(id, &command), Err(Plain::error()), "{command:?}");
+            assert_eq!(store.applied().index, Index(2), "nothing is committed: {command:?}");
+        }
+    }
 
     /// "a" was put twice, at revisions 2 and 4, "b" once at 3 with lease 7; "x" does not exist.
     fn log() -> Log {

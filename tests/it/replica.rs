@@ -506,3 +506,12 @@ fn a_removal_that_is_not_committed_lets_nobody_down() {
     follower.receive(N0, 1, Message::Heartbeat { commit: Index(2), round: 0 });
     assert_eq!(follower.answers.len(), 1);
 }
+
+#[test]
+fn a_packet_says_who_sent_it_and_whom_it_is_for() {
+    let envelope = Envelope { from: N1, to: N2, term: Term(1), message: Message::<u8>::TimeoutNow };
+    let forward: Forward<u8, u8> = Forward::Propose { request: RequestId(1), term: Term(1), command: 7 };
+    for packet in [Packet::Raft { envelope, chunk: None }, Packet::Forward { from: N1, to: N2, forward }] {
+        assert_eq!((packet.from(), packet.to()), (N1, N2), "{packet:?}");
+    }
+}

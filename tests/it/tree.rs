@@ -161,8 +161,17 @@ proptest! {
             pairs.iter().map(|(key, value)| (Key::from(key.as_slice()), *value)).collect()
         };
         prop_assert_eq!(tree(&a).cmp(&tree(&b)), model(&a).cmp(&model(&b)));
+        prop_assert_eq!(tree(&a).partial_cmp(&tree(&b)), model(&a).partial_cmp(&model(&b)));
         prop_assert_eq!(tree(&a) == tree(&b), model(&a) == model(&b));
+        prop_assert_eq!(hash(&tree(&a)) == hash(&tree(&b)), model(&a) == model(&b));
     }
+}
+
+#[test]
+fn a_tree_reads_as_a_map() {
+    let tree: Tree<u32> =
+        [("b", 2), ("a", 1)].map(|(key, value)| (Key::from(key), value)).into_iter().collect();
+    assert_eq!(format!("{tree:?}"), r#"{"a": 1, "b": 2}"#);
 }
 
 /// Three levels and more, filled in every direction and emptied in every direction.

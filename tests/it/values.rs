@@ -166,6 +166,7 @@ fn a_node_reads_as_one_line() {
     assert_eq!(line(&follower), "n1@1 follower last=0@0 commit=0 applied=0 of n0 (stale)");
     let ready = follower.step(Input::Timeout(Timer::Election));
     assert_eq!(format!("{:?}", ready.set), "{Election}");
+    assert!(!ready.set.is_empty());
     assert_eq!(line(&follower), "n1@1 pre-candidate last=0@0 commit=0 applied=0 votes={n1}");
 }
 

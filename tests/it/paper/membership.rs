@@ -112,6 +112,19 @@ fn the_joint_phase_is_left_when_it_is_committed() {
     assert_eq!(host.node.commit_index(), i(3));
 }
 
+/// §6: the joint phase lasts until C_old,new itself is committed, not only what came before it.
+#[test]
+fn the_joint_phase_outlasts_the_commitment_of_earlier_entries() {
+    let mut host = leader(with_learners(voters(THREE), &[4]));
+    host.propose(&[2]).expect("it leads");
+    assert_eq!(host.change(&[Promote(n(4))]), changing(3));
+    host.receive(2, 4, accepted(2));
+    host.receive(3, 4, accepted(2));
+    assert_eq!(host.node.commit_index(), i(2), "both majorities have it");
+    assert_eq!(*host.node.configuration(), joint(THREE, &[1, 2, 3, 4]));
+    assert_eq!(host.node.log().last(), at(3, 4));
+}
+
 /// §6: a joint phase that a leader did not survive is left by the next one.
 #[test]
 fn the_next_leader_leaves_the_joint_phase() {

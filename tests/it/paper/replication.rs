@@ -314,6 +314,18 @@ fn a_late_refusal_changes_nothing() {
     assert_eq!(probing.receive(2, 7, refused(3, None, 2)), [], "the same refusal again is of an older probe");
 }
 
+/// §5.3: a refusal says where logs differ, and takes back nothing of what was acknowledged.
+#[test]
+fn a_refusal_leaves_what_is_known_to_match() {
+    let mut host = settled_leader(Limits::default());
+    for command in 1..=3 {
+        host.propose(&[command]).expect("it leads");
+    }
+    host.mail();
+    assert_eq!(appends(host.receive(2, 4, refused(3, None, 2)), 2), [(1, 3)]);
+    assert_eq!(host.node.progress().expect("it leads")[&n(2)].match_index, i(1));
+}
+
 /// Figure 2: a new leader assumes that followers hold what it holds and knows that they hold nothing.
 #[test]
 fn a_new_leader_starts_from_its_own_end() {
@@ -370,9 +382,28 @@ fn the_pipeline_is_bounded_in_bytes() {
     let progress = &host.node.progress().expect("it leads")[&n(2)];
     assert!(matches!(progress.flow, Flow::Replicate { inflight_bytes, .. } if inflight_bytes == 4 * size));
     assert_eq!(appends(host.receive(2, 4, accepted(3)), 2), [(5, 2)]);
+    let full = Limits { inflight_bytes_max: 2 * size, ..limits };
+    let mut full = settled_leader(full);
+    full.propose(&[1, 2, 3]).expect("it leads");
+    assert_eq!(appends(full.mail(), 2), [(1, 2)], "the first one is the limit");
     let mut tiny = settled_leader(Limits { append_bytes_max: 1, ..Limits::default() });
     tiny.propose(&[1, 2]).expect("it leads");
     assert_eq!(appends(tiny.mail(), 2), [(1, 1), (2, 1)], "every append carries at least one entry");
+}
+
+/// An acknowledgement that says nothing new is an echo of an earlier append. It is answered by one append and not by
+/// a pipeline, or the echoes of each would make more and more.
+#[test]
+fn an_echo_opens_no_pipeline() {
+    let mut host = settled_leader(Limits { append_entries_max: 1, ..Limits::default() });
+    host.propose(&[1, 2, 3]).expect("it leads");
+    for _ in 0..2 {
+        host.receive(3, 4, HeartbeatResponse { round: 0 });
+        host.fire(Timer::CheckQuorum);
+    }
+    assert_eq!(appends(host.receive(2, 4, accepted(1)), 2), [(1, 1)], "it was silent: what it has is probed");
+    assert_eq!(appends(host.receive(2, 4, accepted(1)), 2), [], "the probe is under way");
+    assert_eq!(appends(host.receive(2, 4, accepted(2)), 2), [(2, 1), (3, 1)], "that is new");
 }
 
 /// §5.3: the leader retries indefinitely. A lost first append is sent again on the next sign of life.

@@ -205,6 +205,18 @@ fn chunks_are_staged_in_order_and_installed_when_complete() {
     assert_eq!(host.loaded, [meta(5, 4)]);
 }
 
+/// A snapshot without bytes is complete with its first chunk, and there is nothing to stage.
+#[test]
+fn an_empty_snapshot_is_installed_and_nothing_staged() {
+    let mut host = Host::with_limits(3, Durable::empty(), CHUNKS);
+    let snapshot = SnapshotMeta { size_bytes: 0, ..meta(5, 4) };
+    let message = InstallSnapshot { snapshot: snapshot.clone(), offset: 0, length: 0 };
+    let envelope = dkv::raft::Envelope { from: n(1), to: n(3), term: t(4), message };
+    let ready = host.step(Input::Message(envelope));
+    assert_eq!((ready.stage, ready.install), (None, Some(snapshot)));
+    assert_eq!(host.node.log().last(), at(5, 4));
+}
+
 /// Figure 13: chunks that are repeated or come too early change nothing; the answer says where to go on.
 #[test]
 fn repeated_and_early_chunks_change_nothing() {
