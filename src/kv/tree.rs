@@ -600,7 +600,7 @@ mod tests {
 
     /// Two folders whose names are longer than a head, and numbered keys in them.
     fn key(n: usize) -> Key {
-        let folder = if n % 2 == 0 { "even-numbers/in-a-folder" } else { "odd-numbers/in-a-folder" };
+        let folder = ["even-numbers/in-a-folder", "odd-numbers/in-a-folder"][n % 2];
         Key::from(format!("{folder}/{n:06}").as_str())
     }
 
