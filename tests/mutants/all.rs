@@ -6,9 +6,9 @@
 //! build, no models and no command. The unit tests of the core are in it, the sentences of the paper, the
 //! scenarios with their goldens, the exams; and with the feature `thorough`, for what these do not notice, quorums
 //! against brute force, the abstract reference, and simulated worlds. `stages` runs them, `run` tries the
-//! mutants, and `docs/verification.md` says how far that is.
+//! mutants, and `docs/verification.md` says what became of them and why the rest cannot be told from the original.
 //!
-//! Left out, for time: the models, which `cargo test` tries the rest with, and tests of what is not mutated.
+//! Left out, for time: the models, and tests of what is not mutated.
 #![allow(
     dead_code,
     missing_docs,
