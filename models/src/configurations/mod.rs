@@ -340,6 +340,7 @@ fn disorder() -> Vec<Configuration> {
             budgets: Counts::of(&[(Proposals, 2), (Duplicates, 1), (Heartbeats, 1)]),
             shows: &[ClientIsAnswered],
             converge_every: 1,
+            pinned: Some((7_100, 24_814)),
             ..base(
                 "quick-late-answers",
                 "answers that overtake each other, and what the leader knows by the last",

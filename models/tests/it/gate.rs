@@ -9,7 +9,7 @@ use dkv::raft::{MessageKind, Timer};
 use dkv_models::actions::{Action, Asked, Kind, Way};
 use dkv_models::bugs::{Bug, Injected, with_bug};
 use dkv_models::check::{Report, Verdict, check};
-use dkv_models::configurations::{Set, named, of_set};
+use dkv_models::configurations::{Set, all, named, of_set};
 use dkv_models::letters::Subject;
 use dkv_models::properties::{CONVERGENCE, STEPWISE, TWINS};
 use dkv_models::witnesses::Witness;
@@ -54,6 +54,14 @@ fn counts_that_are_not_the_pinned_ones_are_no_pass() {
     let report = check::<Shipped>(&configuration, None);
     assert_eq!(report.verdict, Verdict::Changed { pinned: (5_553, 18_716) });
     assert_eq!(report.status(), 1);
+}
+
+#[test]
+fn every_configuration_that_can_be_exhausted_is_pinned() {
+    for configuration in all() {
+        let is_exhausted = configuration.set != Set::Simulation;
+        assert_eq!(configuration.pinned.is_some(), is_exhausted, "{}", configuration.name);
+    }
 }
 
 #[test]
