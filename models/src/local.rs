@@ -15,11 +15,11 @@
 
 use std::collections::VecDeque;
 
-use dkv::cluster::invariants::{Asked, applies_only_durable, leaves_only_durable};
+use dkv::cluster::invariants::{Before, applies_only_durable, leaves_only_durable};
 use dkv::kv::Response;
 use dkv::raft::invariants::{Verdict, check_step};
-use dkv::raft::{EntryId, Index, NodeId, RequestId, Timer, Vitals};
-use dkv::replica::{self, Answer, Replica, Reply, Request, StateMachine};
+use dkv::raft::{EntryId, Index, NodeId, RequestId, Timer};
+use dkv::replica::{self, Answer, Reply, Request, StateMachine};
 
 use crate::configurations::{Configuration, DiskSync};
 use crate::guard::guarded;
@@ -161,8 +161,8 @@ impl<P: Subject> Running<P> {
             Event::Restart(id) => {
                 match self.executor.restart(*id, *limits, *snapshots) {
                     Ok(effects) => {
-                        let vitals = self.vitals().expect("it has just started");
-                        self.carry_out(&Vitals { leads: None, ..vitals }, Asked::NOTHING, effects);
+                        let before = Before::started(self.executor.replica().expect("it has just started"));
+                        self.carry_out(&before, effects);
                     }
                     Err(fault) => self.stopped(&fault),
                 }
@@ -194,36 +194,29 @@ impl<P: Subject> Running<P> {
         self.drain();
     }
 
-    fn vitals(&self) -> Option<Vitals> {
-        self.executor.replica().map(Replica::node).map(Vitals::of)
-    }
-
-    fn before(&self, input: &Input) -> Option<(Vitals, Asked)> {
-        let replica = self.executor.replica()?;
-        Some((Vitals::of(replica.node()), Asked::of(replica, input)))
-    }
-
     /// What is done at once is reported at once.
     fn drain(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
-            let Some((before, asked)) = self.before(&input) else { return };
-            let has_committed = self.commit_before.is_some_and(|commit| before.commit > commit);
+            let Some(replica) = self.executor.replica() else { return };
+            let before = Before::of(replica, &input);
+            let has_committed = self.commit_before.is_some_and(|commit| before.vitals.commit > commit);
             if has_committed && matches!(input, Input::SnapshotWritten { .. }) {
                 self.midway = Some(self.executor.clone());
             }
             let Some(effects) = self.executor.step(input) else { return };
-            self.carry_out(&before, asked, effects);
+            self.carry_out(&before, effects);
         }
     }
 
-    fn carry_out(&mut self, before: &Vitals, asked: Asked, mut effects: Effects) {
+    fn carry_out(&mut self, before: &Before, mut effects: Effects) {
+        let id = before.vitals.id;
         let judge = || -> Verdict {
             let replica = self.executor.replica().expect("it has just stepped");
             let disk = self.executor.disk().synced();
-            check_step(before, replica.node())?;
-            asked.judge(replica, &effects)?;
+            check_step(&before.vitals, replica.node())?;
+            before.judge(replica, &effects)?;
             effects.messages.iter().try_for_each(|left| leaves_only_durable(left, disk))?;
-            applies_only_durable(before.id, effects.apply, disk)
+            applies_only_durable(id, effects.apply, disk)
         };
         if let Err(violation) = judge()
             && self.verdict.is_ok()
@@ -232,7 +225,7 @@ impl<P: Subject> Running<P> {
         }
         let writes = effects.write.is_some();
         let mut reports = VecDeque::new();
-        self.executor.execute(before.id, &mut effects, &mut reports, |packet| self.sent.push(packet));
+        self.executor.execute(id, &mut effects, &mut reports, |packet| self.sent.push(packet));
         if writes && self.sync == DiskSync::Instant {
             self.executor.sync(1);
             self.inputs.push_back(Input::Persisted(1));

@@ -149,7 +149,21 @@ pub(crate) fn judge_answer<P: Subject>(
             };
             is_retried || asked.is_none() || !state.members().any(|member| holds(member))
         }
-        Err(Failure::Lost) => is_retried || asked.is_none() || !ledger.entries().any(is_asked),
+        Err(Failure::Lost) => {
+            // Nor may it be committed later: another entry has its place, or one of a later term is ahead of it.
+            let is_dead = |entry: &Entry<Command>| {
+                let has_its_place = ledger.entry(entry.id.index).is_some_and(|other| other.id != entry.id);
+                has_its_place || ledger.last().term > entry.id.term
+            };
+            let is_alive = |entry: &Entry<Command>| is_asked(entry) && !is_dead(entry);
+            let may_commit = |member: &Member<P>| match member.node() {
+                Some(node) => node.log().entries().any(is_alive),
+                None => member.synced().entries.iter().any(is_alive),
+            };
+            let may_take_effect =
+                || ledger.entries().any(is_asked) || state.members().any(|member| may_commit(member));
+            is_retried || asked.is_none() || !may_take_effect()
+        }
         Err(Failure::Unknown) => true,
     };
     if is_true { Ok(()) } else { Err(Broken { property: ANSWERS_ARE_TRUE, detail: told_what() }) }

@@ -70,7 +70,7 @@ pub const TWINS: [(&str, &[Witness]); STEPWISE.len() + 1] = [
     ("committed_on_quorum", &[CommittedBeforeTheLeaderSynced, JointLeaderOutside, LearnerPromoted]),
     ("committed_never_lost", &[UnsyncedWritesLost, SuffixOverwritten, CommitsWhileOneIsCutOff]),
     ("linearizable", &[ReadServedInALaterTerm, ReadServedAtFollower, StaleReadRefused]),
-    ("exactly_once", &[RetryAnswered]),
+    ("exactly_once", &[RetryAnswered, CommittedThoughGivenUp]),
     (CONVERGENCE, &[HealedWithEqualLogs, DeposedByCheckQuorum, LeaderRemoved]),
 ];
 

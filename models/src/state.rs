@@ -137,7 +137,9 @@ impl<P: Subject> Member<P> {
     /// Whether a client of this member waits for the answer to this request.
     #[must_use]
     pub fn is_waiting(&self, request: RequestId) -> bool {
-        self.executor.replica().is_some_and(|replica| replica.is_waiting(request))
+        self.executor
+            .replica()
+            .is_some_and(|replica| replica.waiting().any(|waiting| waiting == (replica.node().id(), request)))
     }
 
     /// How many requests wait at it for nothing that others have to tell.

@@ -118,6 +118,8 @@ witnesses! {
     SeveralInOneAppend "several_in_one_append",
     /// A leader sends an entry that its snapshot holds, since it kept it.
     KeptEntrySent "kept_entry_sent",
+    /// A client is told that a leader has no room for its request.
+    RefusedAsBusy "refused_as_busy",
     /// A client gave up on a request that waited, and later its entry is committed.
     CommittedThoughGivenUp "committed_though_given_up" in committed_though_given_up,
 }
@@ -266,6 +268,7 @@ fn note_answer<P: Subject>(
         }
         Ok(Reply::Transferred) => note_if(true, TransferCompleted),
         Err(Failure::Lost) => note_if(true, ProposalLost),
+        Err(Failure::Refused(Refusal::Busy)) => note_if(true, RefusedAsBusy),
         Err(Failure::Refused(Refusal::NotLeader { .. })) => {
             let is_read = requests::read_of(request).is_some();
             note_if(is_read && before.is_leader() && !after.is_leader(), StaleReadRefused);

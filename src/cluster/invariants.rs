@@ -14,8 +14,8 @@ use crate::raft::invariants::{
     vote_stability,
 };
 use crate::raft::{
-    Command, Committed, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Message, Node,
-    NodeId, Payload, Rules, Term,
+    Command, Committed, Configuration, Durable, Entry, EntryId, Envelope, HardState, Index, Leadership,
+    Message, Node, NodeId, Payload, Rules, Term,
 };
 use crate::replica::{self, Effects, Forward, Input, Packet, Replica, Request};
 
@@ -380,55 +380,106 @@ where
     Ok(())
 }
 
-/// Who waits for an answer of a replica once it has taken an input, if it tells nobody anything.
+/// A replica before it takes an input: what its step is judged against.
 ///
 /// `exactly_once`, of answers: a replica answers each request that it took once, and forgets nobody. So those who
-/// wait after a step and those who were answered in it are as many as waited before and came with it.
+/// wait after a step and those who were answered in it are as many as waited before and came with it, and nobody is
+/// both. And a leader is announced once it has applied an entry of its term, and when it leads no more.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct Before {
+    /// Its node.
+    pub vitals: Vitals,
+    applied: Index,
+    /// How many wait, and came with the input.
     waiting: usize,
     /// A request of another replica may have come before, and then nobody more waits.
     may_be_copy: bool,
 }
 
-impl Asked {
-    /// Nobody has asked: it has just started.
-    pub const NOTHING: Asked = Asked { waiting: 0, may_be_copy: false };
+impl Before {
+    /// A replica that has just started: it leads no more than nobody waits.
+    #[must_use]
+    pub fn started<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(replica: &Replica<C, A, R>) -> Before {
+        let node = replica.node();
+        let vitals = Vitals { leads: None, ..Vitals::of(node) };
+        Before { vitals, applied: node.applied_index(), waiting: 0, may_be_copy: false }
+    }
 
-    /// Who waits for `replica`, and who comes with `input`.
+    /// A replica that is about to take `input`.
     #[must_use]
     pub fn of<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(
         replica: &Replica<C, A, R>,
         input: &Input<C, A>,
-    ) -> Asked {
+    ) -> Before {
         let (coming, may_be_copy) = match input {
             Input::Request(Request::Propose(commands)) => (commands.len(), false),
             Input::Request(_) => (1, false),
             Input::Packet(Packet::Forward { forward: Forward::Propose { .. }, .. }) => (1, true),
             _ => (0, false),
         };
-        Asked { waiting: replica.waiting_requests() + coming, may_be_copy }
+        let (node, waiting) = (replica.node(), replica.waiting_requests() + coming);
+        Before { vitals: Vitals::of(node), applied: node.applied_index(), waiting, may_be_copy }
     }
 
     /// Judges the step.
     ///
     /// # Errors
-    /// Somebody is answered twice, or never.
+    /// Somebody is answered twice, or never; or leadership is announced that did not change, or not announced.
     pub fn judge<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(
-        self,
+        &self,
         replica: &Replica<C, A, R>,
         effects: &Effects<C, A>,
     ) -> Verdict {
-        let to_others =
-            effects.forwards.iter().filter(|(_, forward)| matches!(forward, Forward::Answer { .. }));
-        let (waiting, answered) = (replica.waiting_requests(), effects.answers.len() + to_others.count());
+        self.judge_answers(replica, effects)?;
+        self.judge_leadership(replica.node(), effects.leadership)
+    }
+
+    fn judge_answers<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(
+        &self,
+        replica: &Replica<C, A, R>,
+        effects: &Effects<C, A>,
+    ) -> Verdict {
+        let id = replica.node().id();
+        let of_others = effects.forwards.iter().filter_map(|(origin, forward)| match forward {
+            Forward::Answer { request, .. } => Some((*origin, *request)),
+            Forward::Propose { .. } => None,
+        });
+        let answered = effects.answers.iter().map(|answer| (id, answer.request)).chain(of_others);
+        let mut once = BTreeSet::new();
+        for answered in answered {
+            let is_over = once.insert(answered) && !replica.waiting().any(|waiting| waiting == answered);
+            ensure(is_over, Invariant::ExactlyOnce, || {
+                let (origin, request) = answered;
+                format!("{id} answers {request:?} of {origin} twice, or while it waits")
+            })?;
+        }
+        let (waiting, answered) = (replica.waiting_requests(), once.len());
         let is_copy = self.may_be_copy && waiting + answered + 1 == self.waiting;
         ensure(is_copy || waiting + answered == self.waiting, Invariant::ExactlyOnce, || {
-            let id = replica.node().id();
             format!(
                 "{} requests wait at {id}, {answered} are answered, and {waiting} wait then",
                 self.waiting
             )
+        })
+    }
+
+    fn judge_leadership<C: Command, R: Rules>(
+        &self,
+        node: &Node<C, R>,
+        announced: Option<Leadership>,
+    ) -> Verdict {
+        let leads = Vitals::of(node).leads;
+        let (log, applied) = (node.log(), node.applied_index());
+        let began = leads.filter(|term| {
+            let is_earlier = || log.term_at(self.applied).is_some_and(|before| before < *term);
+            applied > self.applied && log.term_at(applied) == Some(*term) && is_earlier()
+        });
+        let expected = match began {
+            Some(term) => Some(Leadership::Began { term }),
+            None => (self.vitals.leads.is_some() && leads.is_none()).then_some(Leadership::Ended),
+        };
+        ensure(announced == expected, Invariant::ElectionSafety, || {
+            format!("{} announces {announced:?} where {expected:?} is true", node.id())
         })
     }
 }

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::invariants::{Asked, applies_only_durable, healed_replicas_converge, leaves_only_durable};
+use super::invariants::{Before, applies_only_durable, healed_replicas_converge, leaves_only_durable};
 use super::member::REAL_TIME_PERMILLE;
 use super::trace::Event;
 use super::{Cluster, Outcome, Pending, Policies};
@@ -170,8 +170,8 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     pub(super) fn started(&mut self, id: NodeId, effects: replica::Effects<M::Command, M::Response>) {
         let mut reports = VecDeque::new();
         let replica = self.members[&id].replica.as_ref().expect("just started");
-        let before = Vitals { leads: None, ..Vitals::of(replica.node()) };
-        self.carry_out(id, &Event::Start, (&before, Asked::NOTHING), effects, &mut reports);
+        let before = Before::started(replica);
+        self.carry_out(id, &Event::Start, &before, effects, &mut reports);
         self.drain(id, reports);
     }
 
@@ -189,9 +189,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else {
             return;
         };
-        let (before, asked) = (Vitals::of(replica.node()), Asked::of(replica, &input));
+        let before = Before::of(replica, &input);
         let effects = replica.step(input);
-        self.carry_out(id, event, (&before, asked), effects, reports);
+        self.carry_out(id, event, &before, effects, reports);
         self.drain(id, core::mem::take(reports));
     }
 
@@ -208,9 +208,9 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             let Some(replica) = self.members.get_mut(&id).and_then(|member| member.replica.as_mut()) else {
                 return;
             };
-            let (before, asked) = (Vitals::of(replica.node()), Asked::of(replica, &report));
+            let before = Before::of(replica, &report);
             let effects = replica.step(report);
-            self.carry_out(id, &event, (&before, asked), effects, &mut reports);
+            self.carry_out(id, &event, &before, effects, &mut reports);
         }
     }
 
@@ -218,7 +218,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
         &mut self,
         id: NodeId,
         event: &Event,
-        before: (&Vitals, Asked),
+        before: &Before,
         mut effects: replica::Effects<M::Command, M::Response>,
         reports: &mut VecDeque<Input<M::Command, M::Response>>,
     ) {
@@ -298,7 +298,7 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
     fn check_step(
         &mut self,
         id: NodeId,
-        (before, asked): (&Vitals, Asked),
+        before: &Before,
         effects: &replica::Effects<M::Command, M::Response>,
     ) {
         let members = &self.members;
@@ -308,14 +308,15 @@ impl<M: StateMachine, P: Policies> Cluster<M, P> {
             .iter()
             .filter(|(other, _)| **other != id)
             .filter_map(|(_, member)| member.replica.as_ref().map(Replica::node));
-        let verdict = self.ledger.observe_step(Some(before), replica.node(), appended, others, |id| {
-            members.get(&id).map(|member| member.disk.synced())
-        });
+        let verdict =
+            self.ledger.observe_step(Some(&before.vitals), replica.node(), appended, others, |id| {
+                members.get(&id).map(|member| member.disk.synced())
+            });
         let disk = members[&id].disk.synced();
         let verdict = verdict
             .and_then(|()| effects.messages.iter().try_for_each(|left| leaves_only_durable(left, disk)))
             .and_then(|()| applies_only_durable(id, effects.apply, disk))
-            .and_then(|()| asked.judge(replica, effects));
+            .and_then(|()| before.judge(replica, effects));
         self.judge(verdict);
     }
 

@@ -188,28 +188,21 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
             + usize::from(self.transfer.is_some())
     }
 
-    /// Whether this request is in the log here and `origin`, this replica or another, is to be told what becomes of it.
-    #[must_use]
-    pub fn has_proposed(&self, origin: NodeId, request: RequestId) -> bool {
-        self.proposals.values().any(|waiting| (waiting.origin, waiting.request) == (origin, request))
-    }
-
-    /// Whether a client of this replica waits for the answer to this request.
-    #[must_use]
-    pub fn is_waiting(&self, request: RequestId) -> bool {
-        self.has_proposed(self.node.id(), request)
-            || self.forwarded.contains(&request)
-            || self.asking.contains(&request)
-            || self.reads.iter().any(|(_, read)| *read == request)
-            || self.answered.keys().any(|(_, answered)| *answered == request)
-            || self.change.is_some_and(|(_, change)| change == request)
-            || self.transfer.is_some_and(|(_, transfer)| transfer == request)
+    /// Who waits here, by the replica whose client it is and its request: for what becomes of an entry of this log, or,
+    /// for own clients alone, for anything else. Requests of different replicas may have the same number.
+    pub fn waiting(&self) -> impl Iterator<Item = (NodeId, RequestId)> + '_ {
+        let at_others = self.forwarded.iter().chain(&self.asking).copied();
+        let on_entries = self.answered.keys().chain(&self.reads).map(|(_, request)| *request);
+        let changes = self.change.map(|(_, request)| request).into_iter();
+        let changes = changes.chain(self.transfer.map(|(_, request)| request));
+        let own = at_others.chain(on_entries).chain(changes).map(|request| (self.node.id(), request));
+        self.proposals.values().map(|waiting| (waiting.origin, waiting.request)).chain(own)
     }
 
     /// How many requests wait for what only others can tell: that a leader took them, or how far a read must see.
     #[must_use]
     pub fn requests_with_others(&self) -> usize {
-        self.forwarded.len() + self.asking.len()
+        self.forwarded.len() + if self.node.is_leader() { 0 } else { self.asking.len() }
     }
 
     /// Takes one input and says what to do about it. The only mutator.
@@ -348,12 +341,15 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         effects: &mut Effects<C, A>,
     ) {
         let leads = self.node.is_leader().then(|| self.node.term());
-        if !R::may_judge_forward(term, leads) {
-            return self.answer_origin(from, request, Err(Failure::Unknown), effects);
-        }
-        match self.taken.take::<R>(self.node.term(), from, request) {
+        let taken = match R::may_judge_forward(term, leads) {
+            true => self.taken.take::<R>(self.node.term(), from, request),
+            false => Taken::Forgotten,
+        };
+        match taken {
             Taken::New => self.propose(from, Vec::from([(request, command)]), effects),
             Taken::Before => {}
+            // A copy of what still waits here is answered with it.
+            Taken::Forgotten if self.waiting().any(|waiting| waiting == (from, request)) => {}
             Taken::Forgotten => self.answer_origin(from, request, Err(Failure::Unknown), effects),
         }
     }

@@ -368,11 +368,12 @@ impl Schedule {
         let forgotten: BTreeSet<NodeId> = self.forgotten.intersection(&before).copied().collect();
         let asks_forgotten = |client: &Client| {
             let attempts = client.current.iter().flat_map(|current| &current.attempts).chain(&client.surplus);
-            let has_proposed = |id: &NodeId, (request, origin): &(RequestId, NodeId)| {
-                world.cluster().replica(*id).is_some_and(|replica| replica.has_proposed(*origin, *request))
+            let waits_there = |id: &NodeId, (request, origin): &(RequestId, NodeId)| {
+                let replica = world.cluster().replica(*id);
+                replica.is_some_and(|replica| replica.waiting().any(|one| one == (*origin, *request)))
             };
             attempts.into_iter().any(|attempt| {
-                forgotten.contains(&attempt.1) || forgotten.iter().any(|id| has_proposed(id, attempt))
+                forgotten.contains(&attempt.1) || forgotten.iter().any(|id| waits_there(id, attempt))
             })
         };
         let clients: Vec<usize> =

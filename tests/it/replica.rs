@@ -276,7 +276,7 @@ fn a_client_that_gives_up_leaves_the_same_number_of_another_replica_alone() {
     leader.propose([1]);
     leader.receive_forward(N1, Forward::Propose { request: RequestId(1), term: Term(1), command: 7 });
     gives_up(&mut leader, 1);
-    assert!(leader.replica.has_proposed(N1, RequestId(1)) && !leader.replica.has_proposed(N0, RequestId(1)));
+    assert_eq!(leader.replica.waiting().collect::<Vec<_>>(), [(N1, RequestId(1))]);
     leader.receive(N1, 1, Message::AppendAccepted { matched: leader.last() });
     let outcome = Ok((EntryId::new(Term(1), Index(2)), 7));
     assert_eq!(leader.forwards, [(N1, Forward::Answer { request: RequestId(1), outcome })]);

@@ -253,8 +253,8 @@ bugs! {
         "A vote leaves before it is on disk."
         seen [] rules ["route"] by [VS, ES]
     OwnVoteUnsynced "own-vote-unsynced"
-        "A candidate counts its own vote before it is on disk; no message leaves that soon."
-        seen [] rules ["counts_own_vote"] by []
+        "A candidate counts its own vote before it is on disk."
+        seen [] rules ["counts_own_vote"] by [ES, VS]
     LeavesBeforeItsTerm "leaves-before-its-term"
         "Messages leave at a term that is not on disk."
         seen [] rules ["may_leave"] by [TM, ES]
@@ -449,7 +449,7 @@ bugs! {
         seen [] rules ["may_campaign"] by [LIVE]
     RemovedLeaderStays "removed-leader-stays"
         "A leader that is not a voter any more goes on leading."
-        seen [] rules ["must_step_down"] by []
+        seen [] rules ["must_step_down"] by [LIVE]
     ConfigurationNotRolledBack "configuration-not-rolled-back"
         "A configuration stays in force after its entry was cut off."
         seen [] rules ["falls_back"] by [PANIC, ES, CQ]
