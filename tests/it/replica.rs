@@ -269,6 +269,36 @@ fn a_client_of_a_leader_that_gives_up_is_told_so_once() {
     }
 }
 
+#[test]
+fn a_replica_says_who_waits_and_who_of_them_for_others() {
+    let whom = |host: &Host| {
+        let mut whom: Vec<(u64, u64)> =
+            host.replica.waiting().map(|(id, request)| (id.0, request.0)).collect();
+        whom.sort_unstable();
+        whom
+    };
+    let mut leader = Host::new(N0, &[N0, N1, N2], SnapshotPolicy::default());
+    leader.propose([1]);
+    leader.receive(N1, 1, Message::AppendAccepted { matched: leader.last() });
+    leader.propose([2]);
+    leader.receive_forward(N1, Forward::Propose { request: RequestId(2), term: Term(1), command: 7 });
+    leader.step(Input::Request(Request::Read(RequestId(4))));
+    let learner = MemberChange::AddLearner(NodeId(7));
+    leader.step(Input::Request(Request::ChangeMembers(RequestId(6), vec![learner])));
+    leader.step(Input::Request(Request::TransferLeadership(RequestId(5), N1)));
+    assert_eq!(whom(&leader), [(0, 2), (0, 4), (0, 5), (0, 6), (1, 2)]);
+    assert_eq!(leader.replica.requests_with_others(), 0, "a leader looks after its reads itself");
+    let mut follower = Host::new(N1, &[N0, N1, N2], SnapshotPolicy::default());
+    follower.receive(N0, 1, Message::Heartbeat { commit: Index(0), round: 0 });
+    follower.propose([1, 2, 3]);
+    [4, 5].map(|read| follower.step(Input::Request(Request::Read(RequestId(read)))));
+    let outcome = Ok((EntryId::new(Term(1), Index(9)), 1));
+    follower.receive_forward(N0, Forward::Answer { request: RequestId(1), outcome });
+    follower.receive(N0, 1, Message::ReadIndexResponse { request: RequestId(4), index: Some(Index(9)) });
+    assert_eq!(whom(&follower), [(1, 1), (1, 2), (1, 3), (1, 4), (1, 5)]);
+    assert_eq!(follower.replica.requests_with_others(), 3, "two proposals and a read");
+}
+
 /// Replicas number the requests of their own clients: another's may have the same number.
 #[test]
 fn a_client_that_gives_up_leaves_the_same_number_of_another_replica_alone() {
