@@ -202,6 +202,9 @@ fn judge<P: Subject>(state: &State<P>, deaf: Option<usize>) -> Result<(), Broken
             members.push((id, machine.applied().index, bytes));
         }
     }
+    if leader.node().is_some_and(|node| node.waiting_reads() > 0) {
+        return Err(stuck("a leader never confirms that it may answer a read"));
+    }
     if configuration.is_some_and(dkv::raft::Configuration::is_joint) {
         return Err(stuck("a change of members never ends"));
     }

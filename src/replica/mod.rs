@@ -199,10 +199,11 @@ impl<C: Command, A: Clone + Eq + Ord, R: Rules> Replica<C, A, R> {
         self.proposals.values().map(|waiting| (waiting.origin, waiting.request)).chain(own)
     }
 
-    /// How many requests wait for what only others can tell: that a leader took them, or how far a read must see.
+    /// How many requests wait for what others tell: that a leader took them, or how far a read must see. A leader's own
+    /// reads are among them, which wait for a round of heartbeats ([`Node::waiting_reads`]).
     #[must_use]
     pub fn requests_with_others(&self) -> usize {
-        self.forwarded.len() + if self.node.is_leader() { 0 } else { self.asking.len() }
+        self.forwarded.len() + self.asking.len()
     }
 
     /// Takes one input and says what to do about it. The only mutator.

@@ -289,6 +289,15 @@ impl<C: Command, R: Rules> Node<C, R> {
         }
     }
 
+    /// How many reads wait for a leader to confirm that it still leads, its own and those of followers.
+    #[must_use]
+    pub fn waiting_reads(&self) -> usize {
+        match &self.role {
+            Role::Leader(leader) => leader.reads.waiting(),
+            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } => 0,
+        }
+    }
+
     /// The snapshot that is arriving, and how many of its bytes are staged.
     #[must_use]
     pub fn incoming_snapshot(&self) -> Option<(&SnapshotMeta, u64)> {

@@ -21,6 +21,12 @@ pub(in crate::raft) struct Reads {
     queued: Vec<(NodeId, RequestId)>,
 }
 
+impl Reads {
+    pub(super) fn waiting(&self) -> usize {
+        self.open.len() + self.queued.len()
+    }
+}
+
 impl<C: Command, R: Rules> Node<C, R> {
     /// A read asked for by `from`, this node or another one.
     pub(super) fn handle_read(&mut self, from: NodeId, request: RequestId, ready: &mut Ready<C>) {
@@ -31,8 +37,7 @@ impl<C: Command, R: Rules> Node<C, R> {
                 hint => self.answer_read(from, request, Err(Refusal::NotLeader { hint }), ready),
             };
         };
-        let waiting = leader.reads.open.len() + leader.reads.queued.len();
-        if waiting >= self.limits.waiting_reads_max as usize {
+        if leader.reads.waiting() >= self.limits.waiting_reads_max as usize {
             return self.answer_read(from, request, Err(Refusal::Busy), ready);
         }
         let joins = R::joins_round(!leader.reads.open.is_empty());
