@@ -443,7 +443,7 @@ fn hunt_all(bugs: Vec<Bug>, json: bool, save: Option<&Path>, threads: NonZeroUsi
                 unsaved.fetch_add(1, Ordering::Relaxed);
             }
             let done = 1 + done.fetch_add(1, Ordering::Relaxed);
-            eprintln!("{done} of {} bugs in {:.0} s", bugs.len(), start.elapsed().as_secs_f64());
+            eprintln!("tried {done} of {} bugs in {:.0} s", bugs.len(), start.elapsed().as_secs_f64());
         },
     );
     let seconds = start.elapsed().as_secs_f64();
