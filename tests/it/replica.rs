@@ -291,7 +291,9 @@ fn a_replica_says_who_waits_and_who_of_them_for_others() {
     let mut follower = Host::new(N1, &[N0, N1, N2], SnapshotPolicy::default());
     follower.receive(N0, 1, Message::Heartbeat { commit: Index(0), round: 0 });
     follower.propose([1, 2, 3]);
-    [4, 5].map(|read| follower.step(Input::Request(Request::Read(RequestId(read)))));
+    for read in [4, 5] {
+        follower.step(Input::Request(Request::Read(RequestId(read))));
+    }
     let outcome = Ok((EntryId::new(Term(1), Index(9)), 1));
     follower.receive_forward(N0, Forward::Answer { request: RequestId(1), outcome });
     follower.receive(N0, 1, Message::ReadIndexResponse { request: RequestId(4), index: Some(Index(9)) });
