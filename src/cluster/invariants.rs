@@ -397,7 +397,7 @@ pub struct Before {
 }
 
 impl Before {
-    /// A replica that has just started: it leads no more than nobody waits.
+    /// A replica that has just started: nobody waits, and whatever it leads it leads from now on.
     #[must_use]
     pub fn started<C: Command, A: Clone + Eq + Ord, R: replica::Rules>(replica: &Replica<C, A, R>) -> Before {
         let node = replica.node();
